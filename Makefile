@@ -1,0 +1,63 @@
+# Everything runs in .venv, made here from nothing but Python >= 3.11. Each extra of
+# pyproject.toml is installed once, and again when pyproject.toml changes: the stamp
+# file says that it was.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/stamps
+DEMO_OUT ?= runs/demo
+# Arguments for pytest, such as PYTEST_ARGS='-k loader'.
+PYTEST_ARGS ?=
+WORKERS ?= auto
+
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: help demo test lint format parity bench clean
+
+help:
+	@echo 'make demo    train the demonstration, results in $(DEMO_OUT)'
+	@echo 'make test    run the test suite, without the comparison with PyTorch'
+	@echo 'make parity  compare with PyTorch (installs it)'
+	@echo 'make lint    check format, lint rules and types'
+	@echo 'make format  put the format right'
+	@echo 'make bench   measure speed (installs PyTorch and Numba)'
+	@echo 'make clean   remove the environment, results, builds and caches'
+
+demo: $(STAMPS)/plot
+	$(BIN)/tinygrad-bn train --out $(DEMO_OUT)
+
+test: $(STAMPS)/dev
+	@echo 'tests/parity is left out here: it compares with PyTorch, run it by "make parity"'
+	$(BIN)/python -m pytest --ignore=tests/parity -n $(WORKERS) --maxprocesses 8 $(PYTEST_ARGS)
+
+parity: $(STAMPS)/dev $(STAMPS)/parity
+	$(BIN)/python -m pytest tests/parity $(PYTEST_ARGS)
+
+lint: $(STAMPS)/dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy tinygrad_bn backends
+
+format: $(STAMPS)/dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(STAMPS)/parity $(STAMPS)/numba
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMPS)/venv:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit( \
+	  f"tinygrad_bn needs Python >= 3.11, $(PYTHON) is {v[0]}.{v[1]}: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+	@mkdir -p $(STAMPS)
+	@touch $@
+
+$(STAMPS)/%: pyproject.toml | $(STAMPS)/venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@

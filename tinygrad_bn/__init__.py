@@ -1,0 +1,23 @@
+"""tinygrad_bn: a small autograd framework with pluggable backends and batch norm at its heart."""
+
+from . import autograd
+from .autograd import checkpoint, detect_anomaly, enable_grad, no_grad, primitive
+from .backend import set_default_backend, use_backend
+from .dtypes import (
+    bool,
+    complex64,
+    complex128,
+    float16,
+    float32,
+    float64,
+    int8,
+    int16,
+    int32,
+    int64,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+)
+from .ops import *
+from .tensor import Tensor

@@ -1,0 +1,149 @@
+"""The two ways to ask for derivatives: `backward` into `.grad`, and `grad` as a function."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ..backend import BackendMismatchError
+from . import runtime
+from .engine import run
+from .graph import Variable
+
+
+def _sequence(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, Sequence) else (value,)
+
+
+def _cotangents(caller: str, outputs: tuple[Any, ...], given: Any, create_graph: bool) -> list[Any]:
+    """Pairs of node and cotangent for the outputs, checked; ones for scalars without a cotangent."""
+    cotangents = (None,) * len(outputs) if given is None else _sequence(given)
+    if len(cotangents) != len(outputs):
+        raise ValueError(
+            f"{caller}: {len(outputs)} outputs need as many cotangents, got {len(cotangents)}"
+        )
+    roots = []
+    for y, g in zip(outputs, cotangents, strict=True):
+        if not isinstance(y, Variable):
+            raise TypeError(f"{caller}: outputs must be tensors, got {type(y).__name__}")
+        if y._node is None:
+            raise RuntimeError(
+                f"{caller}: the output does not depend on any tensor with requires_grad=True "
+                "(or was computed under no_grad)"
+            )
+        roots.append((y._node, _one_cotangent(caller, y, g, create_graph)))
+    return roots
+
+
+def _one_cotangent(caller: str, y: Variable, g: Any, create_graph: bool) -> Any:
+    backend = y._backend
+    shape = y._data.shape
+    if g is None:
+        if math.prod(shape) != 1:
+            raise RuntimeError(
+                f"{caller}: an output of shape {tuple(shape)} needs a cotangent of that shape; "
+                "only an output of one element has the default cotangent 1"
+            )
+        g = runtime.make(backend, backend.ones(shape, dtype=y.dtype), None)  # type: ignore[attr-defined]
+    elif not isinstance(g, Variable):
+        g = runtime.make(backend, backend.asarray(g), None)
+    if g._backend is not backend:
+        raise BackendMismatchError(
+            f"{caller}: the output is on backend {backend.name!r} and its cotangent on "
+            f"{g._backend.name!r}; move it with .to({backend.name!r})"
+        )
+    if g._data.shape != shape:
+        raise ValueError(
+            f"{caller}: the cotangent of an output of shape {tuple(shape)} must have that shape, "
+            f"got {tuple(g._data.shape)}"
+        )
+    if g._data.dtype != y._data.dtype:
+        g = runtime.namespace.astype(g, y.dtype)  # type: ignore[attr-defined]
+    return g if create_graph else g._data
+
+
+def backward(
+    outputs: Any,
+    grad_outputs: Any = None,
+    *,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+) -> None:
+    """Add the gradient of `outputs` with respect to every leaf to the leaf's `.grad`.
+
+    Σᵢ ⟨grad_outputsᵢ, outputsᵢ⟩ is what is differentiated.
+
+    Args:
+        outputs: a tensor or a sequence of tensors.
+        grad_outputs: the cotangents, of the outputs' shapes; may be left out for one-element
+            outputs (then 1).
+        retain_graph: keep the saved values for another backward; default: `create_graph`.
+        create_graph: record the backward pass itself, so that `.grad` can be differentiated.
+
+    Raises:
+        RuntimeError: an output that depends on nothing that requires a gradient, an output of
+            several elements without a cotangent, a graph that was freed, or a saved array that
+            was modified in place.
+        ValueError: a cotangent of the wrong shape.
+    """
+    roots = _cotangents("backward", _sequence(outputs), grad_outputs, create_graph)
+    retain = create_graph if retain_graph is None else retain_graph
+    run(roots, retain_graph=retain, create_graph=create_graph, capture=None)
+
+
+def grad(
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    *,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+) -> Any:
+    """Gradients of `outputs` with respect to `inputs`, returned instead of accumulated.
+
+    Σᵢ ⟨grad_outputsᵢ, outputsᵢ⟩ is what is differentiated. Only the part of the graph between
+    outputs and inputs is walked; `.grad` of all leaves stays as it is.
+
+    Args:
+        outputs: a tensor or a sequence of tensors.
+        inputs: a tensor or a sequence of tensors, leaves or intermediate results.
+        grad_outputs: the cotangents; may be left out for one-element outputs (then 1).
+        retain_graph: keep the saved values for another backward; default: `create_graph`.
+        create_graph: record the backward pass, so that the results can be differentiated again.
+        allow_unused: give None for an input that the outputs do not depend on, not an error.
+
+    Returns:
+        A gradient for a single input, a tuple for a sequence; shapes and dtypes of the inputs.
+
+    Raises:
+        RuntimeError: as `backward`, and for an input that does not require a gradient or is not
+            part of the graph (unless `allow_unused`).
+        ValueError: a cotangent of the wrong shape.
+    """
+    targets = _sequence(inputs)
+    for i, x in enumerate(targets):
+        if not isinstance(x, Variable):
+            raise TypeError(f"grad: inputs must be tensors, got {type(x).__name__} at {i}")
+        if x._node is None and not allow_unused:
+            raise RuntimeError(f"grad: input {i} does not require a gradient")
+    roots = _cotangents("grad", _sequence(outputs), grad_outputs, create_graph)
+    capture: dict[Any, Any] = {x._node: None for x in targets if x._node is not None}
+    retain = create_graph if retain_graph is None else retain_graph
+    run(roots, retain_graph=retain, create_graph=create_graph, capture=capture)
+    results = tuple(
+        [_captured(capture.get(x._node), i, allow_unused) for i, x in enumerate(targets)]
+    )
+    return results if isinstance(inputs, Sequence) else results[0]
+
+
+def _captured(g: Any, position: int, allow_unused: bool) -> Any:
+    if g is None:
+        if allow_unused:
+            return None
+        raise RuntimeError(
+            f"grad: the outputs do not depend on input {position}; "
+            "pass allow_unused=True to get None for it"
+        )
+    return g

@@ -1,0 +1,222 @@
+"""Reverse mode: walk the graph from its outputs back, newest node first.
+
+Every node is visited once, after all its users, because nodes are numbered in order of creation
+and visited in descending order. The walk is iterative; a cotangent is dropped as soon as it has
+been passed on; sums are done in place only in buffers that the engine itself made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
+from sys import getrefcount
+from typing import Any
+
+from . import runtime
+from .graph import Leaf, Node, Variable
+from .mutation import check_unmodified
+from .state import set_grad_enabled, state, watch
+
+_by_sequence = attrgetter("seq")
+
+
+def _count_of_a_local() -> int:
+    value = object()
+    return getrefcount(value)
+
+
+ALONE = _count_of_a_local()
+"""What getrefcount says of an object that one local variable holds: nobody else can see it."""
+
+
+def reachable(roots: Iterable[Any]) -> list[Node]:
+    """The operations from which `roots` were computed, users before what they use; no leaves."""
+    seen = {node for node in roots if node.__class__ is Node}
+    stack = list(seen)
+    while stack:
+        for parent in stack.pop().parents:
+            if parent.__class__ is Node and parent not in seen:
+                seen.add(parent)
+                stack.append(parent)
+    return sorted(seen, key=_by_sequence, reverse=True)
+
+
+def _leading_to(order: list[Any], targets: set[Any]) -> set[Any]:
+    """The nodes of `order` that depend on any of `targets` (which are among them)."""
+    wanted = set(targets)
+    for node in reversed(order):
+        if any(parent in wanted for parent in node.parents):
+            wanted.add(node)
+    return wanted
+
+
+def run(
+    roots: Sequence[tuple[Any, Any]],
+    *,
+    retain_graph: bool,
+    create_graph: bool,
+    capture: dict[Any, Any] | None,
+) -> None:
+    """Propagate cotangents from `roots`, pairs of a node and a raw array (or a tensor, when
+    `create_graph`), into the leaves' `.grad`, or into `capture` (node -> gradient) if given."""
+    grads: dict[Any, Any] = {}
+    for node, g in roots:
+        grads[node] = grads[node] + g if node in grads else g
+    order = reachable(grads)
+    with set_grad_enabled(create_graph):
+        if capture is None and not create_graph and not watch.anomaly:
+            _walk_plain(order, grads, retain_graph)
+        else:
+            _walk(order, grads, retain_graph, create_graph, capture)
+        while grads:  # what is left has arrived at leaves
+            leaf, g = grads.popitem()
+            if leaf.hooks:
+                g = _run_hooks(leaf, g, create_graph)
+            if capture is None:
+                _accumulate(leaf, g, getrefcount(g) == ALONE)
+            elif leaf in capture:
+                capture[leaf] = _kept(leaf, g, getrefcount(g) == ALONE)
+
+
+def _walk_plain(order: list[Node], grads: dict[Any, Any], retain_graph: bool) -> None:
+    """`_walk` for the common case, first order into `.grad`, without its questions."""
+    owned: set[Any] = set()
+    take = grads.pop
+    for node in order:
+        g = take(node, None)
+        if g is None:
+            continue
+        if g.__class__ is list:
+            g = runtime.complete(node, g, False)
+        if node.hooks:
+            g = _run_hooks(node, g, False)
+        node.primitive.pull(node, g, grads, owned, None)
+        if not retain_graph and node.saved:
+            node.saved = None
+
+
+def _walk(
+    order: list[Node],
+    grads: dict[Any, Any],
+    retain_graph: bool,
+    create_graph: bool,
+    capture: dict[Any, Any] | None,
+) -> None:
+    """Visit the nodes in order; see `run`."""
+    wanted = None if capture is None else _leading_to(order, set(capture))
+    owned: set[Any] = set()
+    for node in order:
+        g = grads.pop(node, None)
+        if g is None:
+            continue
+        if g.__class__ is list:
+            g = runtime.complete(node, g, create_graph)
+        if node.hooks:
+            g = _run_hooks(node, g, create_graph)
+        if capture is not None and node in capture:
+            capture[node] = _kept(node, g, getrefcount(g) == ALONE)
+        if wanted is not None and node not in wanted:
+            continue
+        if create_graph:
+            _pull_recorded(node, g, grads, wanted)
+        else:
+            node.primitive.pull(node, g, grads, owned, wanted)
+        if state.anomaly:
+            runtime.inspect_backward(node, g, grads)
+        if not retain_graph and node.saved:
+            node.saved = None
+
+
+def _kept(node: Any, g: Any, alone: bool) -> Any:
+    """A gradient as a tensor for the caller to keep: it shares memory with nobody else's."""
+    if isinstance(g, Variable):
+        return g
+    backend = node.backend
+    if not (alone and backend.owns_memory(g)):
+        g = backend.copy(g)
+    return runtime.make(backend, g, None)
+
+
+def _accumulate(leaf: Leaf, g: Any, alone: bool) -> None:
+    """Add a gradient to a leaf's `.grad`."""
+    if leaf.grad is None:
+        leaf.grad = _kept(leaf, g, alone)
+    elif isinstance(g, Variable):
+        leaf.grad = leaf.grad + g
+    else:
+        leaf.grad = runtime.make(leaf.backend, leaf.backend.wrap(leaf.grad._data + g), None)
+
+
+def _run_hooks(node: Any, g: Any, create_graph: bool) -> Any:
+    """Show a gradient to the hooks of its tensor; what a hook returns replaces it."""
+    value = g if create_graph else runtime.make(node.backend, node.backend.wrap(g), None)
+    for hook in tuple(node.hooks.values()):
+        replaced = hook(value)
+        if replaced is None:
+            continue
+        if not isinstance(replaced, Variable) or replaced._data.shape != node.shape:
+            got = getattr(replaced, "shape", type(replaced).__name__)
+            raise ValueError(
+                f"register_hook: a hook must return None or a tensor of shape {node.shape}, "
+                f"got {got}"
+            )
+        value = replaced
+    return value if create_graph else value._data
+
+
+def _pull_recorded(node: Node, g: Any, grads: dict[Any, Any], wanted: set[Any] | None) -> None:
+    """The second reading: evaluate a node's rules on tensors, so that they are recorded."""
+    p = node.primitive
+    if isinstance(p, runtime.Link):
+        p.pull(node, g, grads, None, wanted)
+        return
+    saved = node.saved if node.saved.__class__ is tuple else runtime.restore(node)
+    if node.seq < watch.latest_mutation:
+        check_unmodified(node, saved)
+    parents = p.parent_groups(node.parents)
+    wants = tuple([n is not None and (wanted is None or n in wanted) for n in node.parents])
+    values = {
+        name: _as_tensor(node, name, value, parents)
+        for name, value in zip(p.saved, saved, strict=True)
+    }
+    values["wants"] = wants
+    operations = runtime.namespace
+    if p.joint is not None or p.variadic:
+        (key,) = p.needs
+        rule = p.joint if p.joint is not None else p.rules[key]
+        results = rule(operations, g, *[values[n] for n in p.needs[key]])
+    else:
+        results = [
+            p.rules[key](operations, g, *[values[n] for n in p.needs[key]])
+            if key in p.rules and want
+            else None
+            for key, want in zip(p.inputs, wants, strict=True)
+        ]
+    for parent, want, d in zip(node.parents, wants, results, strict=True):
+        if not want or d is None:
+            continue
+        if d._data.shape != parent.shape or d._data.dtype != parent.dtype:
+            d = runtime.fit(node, d, parent)
+        grads[parent] = grads[parent] + d if parent in grads else d
+
+
+def _as_tensor(node: Node, name: str, value: Any, parents: dict[str, Any]) -> Any:
+    """A saved value as a rule sees it in the second reading: inputs and `out` on the graph."""
+    p = node.primitive
+    backend = node.backend
+    if name in parents:
+        if p.variadic:
+            pairs = zip(value, parents[name], strict=True)
+            return tuple([_attached(backend, v, n) for v, n in pairs])
+        return _attached(backend, value, parents[name])
+    if name == "out":
+        if p.outputs > 1:
+            return runtime.wrap_outputs(backend, value, node)
+        return _attached(backend, value, node)
+    if name in p.aux:
+        return runtime.plain(backend, value)
+    return value
+
+
+def _attached(backend: Any, value: Any, node: Any) -> Any:
+    return runtime.make(backend, value, node) if isinstance(value, backend.array_type) else value

@@ -1,0 +1,46 @@
+"""Catches a backward pass that would read a buffer changed in place since a rule saved it.
+
+The rare side pays: an in-place change notes the buffer's owner and a sequence number; a backward
+step looks into that table only when some change is younger than its node. Owners are compared,
+not arrays, so changing a view is seen by the rule that saved the base, and the other way round.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+from .graph import Node, next_sequence
+from .state import watch
+
+_changed: dict[int, tuple[int, Any]] = {}
+
+
+def note_mutation(backend: Any, array: Any) -> None:
+    """Record that the memory behind `array` has been written to."""
+    owner = backend.storage(array)
+    key = id(owner)
+    forget = weakref.ref(owner, lambda _, key=key: _changed.pop(key, None))
+    watch.latest_mutation = next_sequence()
+    _changed[key] = (watch.latest_mutation, forget)
+
+
+def check_unmodified(node: Node, saved: tuple[Any, ...]) -> None:
+    """Raise if a buffer that `node` saved has been written to since."""
+    for array in _arrays(node.backend, saved):
+        changed = _changed.get(id(node.backend.storage(array)))
+        if changed is not None and changed[0] > node.seq:
+            raise RuntimeError(
+                f"{node.name}: an array of shape {tuple(array.shape)} that its derivative needs "
+                "was modified in place after the operation saved it; work on a copy, or run "
+                "backward before the modification"
+            )
+
+
+def _arrays(backend: Any, values: Any) -> Iterator[Any]:
+    for value in values:
+        if isinstance(value, backend.array_type):
+            yield value
+        elif isinstance(value, tuple | list):
+            yield from _arrays(backend, value)

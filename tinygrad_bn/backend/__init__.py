@@ -1,0 +1,27 @@
+"""Backends: the contract with its reference implementation, the registry, the selection."""
+
+from .base import Backend
+from .errors import BackendMismatchError, BackendUnavailableError, UnknownBackendError
+from .registry import (
+    default_backend,
+    get_backend,
+    known_backends,
+    register_backend,
+    resolve_backend,
+    set_default_backend,
+    use_backend,
+)
+
+__all__ = [
+    "Backend",
+    "BackendMismatchError",
+    "BackendUnavailableError",
+    "UnknownBackendError",
+    "default_backend",
+    "get_backend",
+    "known_backends",
+    "register_backend",
+    "resolve_backend",
+    "set_default_backend",
+    "use_backend",
+]

@@ -1,0 +1,11 @@
+"""Reference: normalization functions over `xp`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class NormalizationReference:
+    """Functions that the standard lacks, written in terms of it."""
+
+    xp: Any
