@@ -1,6 +1,6 @@
 """tinygrad_bn: a small autograd framework with pluggable backends and batch norm at its heart."""
 
-from . import autograd
+from . import autograd, func, linalg, random
 from .autograd import checkpoint, detect_anomaly, enable_grad, no_grad, primitive
 from .backend import set_default_backend, use_backend
 from .dtypes import (
@@ -20,4 +20,5 @@ from .dtypes import (
     uint64,
 )
 from .ops import *
+from .ops import __array_api_version__, __array_namespace_info__
 from .tensor import Tensor

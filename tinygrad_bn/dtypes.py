@@ -55,3 +55,21 @@ def canonical(dtype: Any) -> DType:
 def is_floating(dtype: DType) -> builtins.bool:
     """Whether the dtype is real floating point: the kinds that carry gradients."""
     return dtype.kind == "f"
+
+
+def promote(*dtypes_and_numbers: Any) -> DType:
+    """The common dtype of dtypes and Python numbers; numbers adapt to the dtypes' kind."""
+    return np.result_type(*dtypes_and_numbers)
+
+
+def can_cast(source: DType, target: DType) -> builtins.bool:
+    """Whether promotion of the two gives `target`."""
+    return np.result_type(source, target) == target
+
+
+def float_limits(dtype: DType) -> tuple[int, float, float, float, float, DType]:
+    """bits, eps, max, min, smallest normal number and dtype of a floating-point dtype's reals."""
+    info = np.finfo(dtype)
+    numbers = (info.eps, info.max, info.min, info.smallest_normal)
+    eps, largest, smallest, normal = [float(n) for n in numbers]
+    return int(info.bits), eps, largest, smallest, normal, info.dtype

@@ -13,7 +13,7 @@ from .autograd import HookHandle, Leaf, Variable, differentiate, state
 from .autograd.graph import add_hook
 from .autograd.mutation import note_mutation
 from .autograd.runtime import bind, make, transfer
-from .backend import Backend, resolve_backend
+from .backend import Backend, BackendMismatchError, resolve_backend
 from .dtypes import DType
 from .tensor_methods import Methods
 from .tensor_operators import Operators
@@ -37,6 +37,7 @@ class Tensor(Operators, Methods):
     """
 
     __slots__ = ("_retained",)
+    _retained: Tensor | None
     __array_ufunc__ = None  # NumPy's operators leave mixed expressions to ours
 
     def __init__(
@@ -149,7 +150,7 @@ class Tensor(Operators, Methods):
         return getattr(self, "_retained", None)
 
     @grad.setter
-    def grad(self, value: Tensor | None) -> None:
+    def grad(self, value: Any) -> None:
         if not isinstance(self._node, Leaf):
             raise RuntimeError("grad: can be set on a leaf that requires a gradient only")
         if value is not None and (not isinstance(value, Tensor) or value.shape != self.shape):
@@ -184,14 +185,17 @@ class Tensor(Operators, Methods):
 
     def retain_grad(self) -> None:
         """Keep the gradient of a tensor that is no leaf in `.grad` too."""
-        if isinstance(self._node, Leaf):
+        if self._node is None:
+            raise RuntimeError("retain_grad: the tensor does not require a gradient")
+        if isinstance(self._node, Leaf) or hasattr(self, "_retained"):
             return
+        self._retained = None
         target = weakref.ref(self)
 
         def keep(g: Tensor) -> None:
             tensor = target()
             if tensor is not None:
-                kept = getattr(tensor, "_retained", None)
+                kept = tensor._retained
                 tensor._retained = g.detach() if kept is None else kept + g.detach()
 
         self.register_hook(keep)
@@ -264,7 +268,13 @@ class Tensor(Operators, Methods):
         return self
 
     def _write(self, key: Any, value: Any) -> None:
-        value = value._data if isinstance(value, Variable) else value
+        if isinstance(value, Variable):
+            if value._backend is not self._backend:
+                raise BackendMismatchError(
+                    f"a tensor on backend {self.backend!r} cannot be assigned one on "
+                    f"{value._backend.name!r}; move it with .to({self.backend!r})"
+                )
+            value = value._data
         if not isinstance(value, int | float | bool | complex | self._backend.array_type):
             value = self._backend.asarray(value)
         self._data = self._backend.write(self._data, key, value)
@@ -300,7 +310,7 @@ class Tensor(Operators, Methods):
         self._data, self._node = changed._data, changed._node
 
     def _scalar(self, what: str) -> Any:
-        if self.ndim != 0 and self.size != 1:
+        if self.size != 1:
             raise ValueError(f"{what}: needs a tensor of one element, got shape {self.shape}")
         return self._backend.to_numpy(self._data).reshape(()).item()
 

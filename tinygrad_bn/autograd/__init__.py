@@ -2,9 +2,9 @@
 
 from .anomaly import AnomalyError, detect_anomaly
 from .checkpoint import checkpoint
+from .definition import Primitive, primitive
 from .differentiate import backward, grad
 from .graph import HookHandle, Leaf, Node, Variable
-from .primitive import Primitive, primitive
 from .state import enable_grad, is_grad_enabled, is_recomputing, no_grad, set_grad_enabled
 
 __all__ = [

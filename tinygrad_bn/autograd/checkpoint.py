@@ -7,7 +7,7 @@ from typing import Any
 
 from ..backend import rng
 from .engine import reachable
-from .graph import Leaf, Node, Variable, next_sequence
+from .graph import Node, Variable, next_sequence
 from .state import enable_grad, recomputing, state
 
 
@@ -62,8 +62,7 @@ class Replay:
 def _nodes_since(start: int, outputs: Any) -> list[Node]:
     """The nodes recorded after `start` that `outputs` depend on, oldest first."""
     roots = [t._node for t in _tensors(outputs) if t._node is not None]
-    nodes = [n for n in reachable(roots) if n.seq > start and not isinstance(n, Leaf)]
-    return nodes[::-1]
+    return [n for n in reachable(roots) if n.seq > start][::-1]
 
 
 def _tensors(value: Any) -> list[Variable]:

@@ -1,25 +1,36 @@
-"""Writes the two call paths of a primitive as straight-line Python, once, when it is defined.
+"""Writes the two call paths of a primitive as straight-line Python, once, when first needed.
 
 `compile_call` makes the function that users call: unwrap the tensors, run the forward, record a
 node. `compile_pull` makes the first-order backward: take the cotangent, evaluate the wanted rules
 on raw arrays, pass the results on. Fixed arity and no loops, because on small networks this
-overhead is what users feel. Sources are cached by text: primitives of the same form share code.
+overhead is what users feel.
+
+Every name of our own in the sources begins with an underscore, so none meets a parameter: `_a0` is
+the raw array of the first input, `_n0` its node, `_s0` the first saved value. Sources are cached
+by text, so primitives of the same form share code and importing stays cheap.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from . import runtime
-from .graph import Node, Variable, next_sequence
+from .graph import Node, next_sequence
 from .state import state, watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .primitive import Primitive
+    from .definition import Primitive
+
+_NAMESAKE = "_namesake"
+"""Stands in sources for the primitive's own name, so that they do not differ by it."""
+
+_FIRST_CALL = "def _function(*_args, **_kwargs): return _compile()(*_args, **_kwargs)"
+"""Source of a public function that has not been called yet."""
 
 
 @functools.cache
@@ -29,30 +40,38 @@ def _compiled(source: str, kind: str) -> Any:
 
 def _function(source: str, kind: str, names: dict[str, Any]) -> Callable[..., Any]:
     exec(_compiled(source, kind), names)
-    return names["function"]
+    return names["_function"]
+
+
+def _tuple(parts: Iterable[str]) -> str:
+    parts = list(parts)
+    return f"({', '.join(parts)}{',' if parts else ''})"
 
 
 # ------------------------------------------------------------------------------------ forward
 
 
 def compile_call(p: Primitive) -> Callable[..., Any]:
-    """The public function of a primitive: tensors in, tensors out, a node recorded if wanted."""
-    body = _call_variadic(p) if p.variadic else _call_fixed(p)
-    names = {
-        "P": p,
-        "forward": p.forward,
-        "Variable": Variable,
-        "Node": Node,
-        "new": object.__new__,
-        "next_sequence": next_sequence,
-        "state": state,
-        "watch": watch,
-        "runtime": runtime,
-        "T": runtime.tensor_type,
+    """The public function of a primitive: tensors in, tensors out, a node recorded if wanted.
+
+    It gets its own code at its first call: compiling is most of what a definition costs, and a
+    program uses some of the operations only.
+    """
+    names: dict[str, Any] = {
+        "_P": p,
+        "_forward": p.forward,
+        "_Node": Node,
+        "_new": object.__new__,
+        "_next_sequence": next_sequence,
+        "_state": state,
+        "_watch": watch,
+        "_runtime": runtime,
+        "_Tensor": runtime.tensor_type,
     }
     parameters = list(p.signature.parameters.values())
-    names |= {f"d_{q.name}": q.default for q in parameters if q.name in p.metadata}
-    function = _function(body, "call", names)
+    names |= {f"_default_{q.name}": q.default for q in parameters if q.name in p.metadata}
+    function = _function(_FIRST_CALL, "call", names)
+    names["_compile"] = functools.partial(_compile_into, function, p)
     runtime.late_bound.append(names)
     function.__name__ = function.__qualname__ = p.name
     function.__doc__ = p.forward.__doc__
@@ -62,49 +81,83 @@ def compile_call(p: Primitive) -> Callable[..., Any]:
     return function
 
 
-def _parameters(p: Primitive, inputs: str) -> str:
+def _compile_into(function: Callable[..., Any], p: Primitive) -> Callable[..., Any]:
+    """Give the public function of `p` its straight-line code."""
+    body = _call_variadic(p) if p.variadic else _call_fixed(p)
+    compiled = _function("\n".join(body), "call", function.__globals__)
+    code = compiled.__code__
+    names = tuple([p.name if n == _NAMESAKE else n for n in code.co_names])
+    function.__defaults__ = compiled.__defaults__
+    function.__kwdefaults__ = compiled.__kwdefaults__
+    function.__code__ = code.replace(co_names=names, co_name=p.name)  # last: others may call it
+    return function
+
+
+def _parameters(p: Primitive) -> str:
     """The parameter list of the public function: arrays, free metadata, keyword metadata."""
-    keyword = [name for name in p.metadata if name not in p.free]
-    parts = [inputs]
-    if p.free:
+    parts = [f"*{p.inputs[0]}"] if p.variadic else list(map(_optional(p), p.inputs))
+    if p.positional_only:
         parts += ["/", *(_with_default(p, name) for name in p.free)]
-    if keyword and not p.variadic:
+    if p.keyword and not p.variadic:
         parts.append("*")
-    return ", ".join(parts + [_with_default(p, name) for name in keyword])
+    return ", ".join(parts + [_with_default(p, name) for name in p.keyword])
+
+
+def _optional(p: Primitive) -> Callable[[str], str]:
+    return lambda name: f"{name}=None" if name in p.optional else name
 
 
 def _with_default(p: Primitive, name: str) -> str:
     required = p.signature.parameters[name].default is inspect.Parameter.empty
-    return name if required else f"{name}=d_{name}"
+    return name if required else f"{name}=_default_{name}"
 
 
 def _metadata_arguments(p: Primitive) -> str:
-    keyword = "".join(f", {name}={name}" for name in p.metadata if name not in p.free)
-    return "".join(f", {name}" for name in p.free) + keyword
+    free = "".join(f", {name}" for name in p.free)
+    return free + "".join(f", {name}={name}" for name in p.keyword)
 
 
-def _call_fixed(p: Primitive) -> str:
+def _call_fixed(p: Primitive) -> list[str]:
     """Source for inputs that are all named."""
-    inputs = p.inputs
-    arguments = ", ".join(f"{n}=None" if n in p.optional else n for n in inputs)
-    many = ", ".join
-    arrays, nodes = many(f"{n}_a" for n in inputs), many(f"{n}_n" for n in inputs)
+    count = range(len(p.inputs))
+    arrays, nodes = _tuple(f"_a{i}" for i in count), _tuple(f"_n{i}" for i in count)
     lines = [
-        f"def function({_parameters(p, arguments)}):",
+        f"def _function({_parameters(p)}):",
         "    try:",
-        f"        B = {inputs[0]}._backend",
-        *(f"        if {n}._backend is not B: raise AttributeError" for n in inputs[1:]),
-        *(f"        {n}_a = {n}._data; {n}_n = {n}._node" for n in inputs),
+        f"        _B = {p.inputs[0]}._backend",
+        *(line for i, n in enumerate(p.inputs) for line in _take(p, i, n)),
         "    except AttributeError:",
-        f"        B, ({arrays},), ({nodes},) = runtime.unwrap(P, ({many(inputs)},))",
-        f"    out = {_forward_call(p)}{arrays}{_metadata_arguments(p)})",
+        f"        _B, {arrays}, {nodes} = _runtime.unwrap(_P, {_tuple(p.inputs)})",
+        *_forward(p, f"{_forward_call(p)}{arrays[1:-1].rstrip(',')}", arrays),
     ]
-    tracked = [n for n in inputs if p.joint is not None or n in p.rules]
-    any_tracked = " or ".join(f"{n}_n is not None" for n in tracked)
-    parents = many(f"{n}_n" if n in tracked else "None" for n in inputs)
-    saved = many(_saved_expression(p, name) for name in p.saved)
-    originals = f"({many(f'{n}_a' for n in inputs)},)"
-    return "\n".join(lines + _finish(p, any_tracked, f"({parents},)", saved, originals))
+    tracked = [i for i in count if p.joint is not None or p.inputs[i] in p.rules]
+    condition = " or ".join(f"_n{i} is not None" for i in tracked)
+    parents = _tuple(f"_n{i}" if i in tracked else "None" for i in count)
+    saved = _tuple(_saved_expression(p, name) for name in p.saved)
+    return lines + _finish(p, condition, parents, saved, arrays)
+
+
+def _take(p: Primitive, i: int, name: str) -> list[str]:
+    """Source that takes apart input `i` where it is a tensor of the first one's backend, or
+    absent."""
+    lines = [f"        _a{i} = {name}._data; _n{i} = {name}._node"]
+    if i:
+        lines.insert(0, f"        if {name}._backend is not _B: raise AttributeError")
+    if name not in p.optional:
+        return lines
+    absent = f"        if {name} is None: _a{i} = _n{i} = None"
+    return [absent, "        else:", *(f"    {line}" for line in lines)]
+
+
+def _forward(p: Primitive, call: str, arrays: str) -> list[str]:
+    """Source that runs the forward; what it refuses is explained in terms of the operation."""
+    metadata = _tuple(p.metadata)
+    return [
+        "    try:",
+        f"        _out = {call}{_metadata_arguments(p)})",
+        "    except (ValueError, TypeError, IndexError) as _error:",
+        f"        raise _runtime.explained(_P, _error, {arrays}, {metadata})",
+    ]
 
 
 def _forward_call(p: Primitive) -> str:
@@ -112,23 +165,22 @@ def _forward_call(p: Primitive) -> str:
 
     Whether it does is read off its bytecode: equal to that of the one-line function.
     """
-    keyword = [name for name in p.metadata if name not in p.free]
-    arguments = ", ".join((*p.inputs, *p.free, *(f"{name}={name}" for name in keyword)))
-    parameters = ", ".join((*p.inputs, *p.free, *(["*", *keyword] if keyword else [])))
-    source = f"def function(B, {parameters}):\n    return B.{p.name}({arguments})"
-    template = _template(source)
+    arguments = ", ".join((*p.inputs, *p.free, *(f"{name}={name}" for name in p.keyword)))
+    parameters = ", ".join((*p.inputs, *p.free, *(["*", *p.keyword] if p.keyword else [])))
+    template = _template(f"def _function(B, {parameters}):\n    return B.{_NAMESAKE}({arguments})")
     code = p.forward.__code__
     constants = [c for c in code.co_consts if c != p.forward.__doc__]
-    same = code.co_code == template.co_code and code.co_names == template.co_names
-    direct = same and constants == [c for c in template.co_consts if c is not None]
-    return f"B.{p.name}(" if direct else "forward(B, "
+    direct = (
+        code.co_code == template.co_code
+        and code.co_names == (p.name,)
+        and constants == [c for c in template.co_consts if c is not None]
+    )
+    return f"_B.{_NAMESAKE}(" if direct else "_forward(_B, "
 
 
 @functools.cache
 def _template(source: str) -> Any:
-    names: dict[str, Any] = {}
-    exec(source, names)
-    return names["function"].__code__
+    return _function(source, "template", {}).__code__
 
 
 def _saved_expression(p: Primitive, name: str) -> str:
@@ -137,70 +189,74 @@ def _saved_expression(p: Primitive, name: str) -> str:
     users = [key for key, needs in p.needs.items() if name in needs]
     if p.joint is not None or len(users) == len(p.inputs):
         return value
-    return f"{value} if {' or '.join(f'{u}_n is not None' for u in users)} else None"
+    tracked = " or ".join(f"_n{p.inputs.index(u)} is not None" for u in users)
+    return f"{value} if {tracked} else None"
 
 
 def _value_expression(p: Primitive, name: str) -> str:
     if name in p.inputs:
-        return f"{name}_a"
-    if name in p.metadata or name in p.aux or name == "out":
+        return f"_a{p.inputs.index(name)}"
+    if name in p.metadata:
         return name
-    return f"runtime.shape_of({name.removesuffix('_shape')}_a)"
+    if name == "out":
+        return "_out"
+    if name in p.aux:
+        return f"_x{p.aux.index(name)}"
+    return f"_runtime.shape_of(_a{p.inputs.index(name.removesuffix('_shape'))})"
 
 
-def _call_variadic(p: Primitive) -> str:
+def _call_variadic(p: Primitive) -> list[str]:
     """Source for one variadic input `*xs`."""
     (xs,) = p.inputs
     lines = [
-        f"def function({_parameters(p, f'*{xs}')}):",
-        f"    B, {xs}_a, {xs}_n = runtime.unwrap(P, {xs})",
-        f"    out = forward(B, *{xs}_a{_metadata_arguments(p)})",
+        f"def _function({_parameters(p)}):",
+        f"    _B, _a0, _n0 = _runtime.unwrap(_P, {xs})",
+        *_forward(p, "_forward(_B, *_a0", "_a0"),
     ]
-    values = {f"{xs}_shape": f"tuple([runtime.shape_of(a) for a in {xs}_a])"}
-    saved = ", ".join(values.get(name) or _value_expression(p, name) for name in p.saved)
-    tracked = f"any([n is not None for n in {xs}_n])" if p.differentiable else ""
-    return "\n".join(lines + _finish(p, tracked, f"{xs}_n", saved, f"{xs}_a"))
+    shapes = {f"{xs}_shape": "tuple([_runtime.shape_of(a) for a in _a0])"}
+    saved = _tuple(shapes.get(name) or _value_expression(p, name) for name in p.saved)
+    condition = "any([n is not None for n in _n0])" if p.differentiable else ""
+    return lines + _finish(p, condition, "_n0", saved, "_a0")
 
 
 def _finish(p: Primitive, tracked: str, parents: str, saved: str, originals: str) -> list[str]:
     """Source of what all calls share: normalise the output, record a node, wrap into tensors."""
-    if p.aux:
-        lines = [f"    out, {', '.join(p.aux)} = out"]
-    else:
-        lines = []
+    auxiliary = [f"_x{i}" for i in range(len(p.aux))]
+    lines = [f"    _out, {', '.join(auxiliary)} = _out"] if p.aux else []
+    shape, dtype = "_out.shape", "_out.dtype"
     if p.outputs > 1:
-        lines += ["    out = tuple([a if a.__class__ is B.array_type else B.wrap(a) for a in out])"]
-        shape, dtype = "tuple([a.shape for a in out])", "tuple([a.dtype for a in out])"
+        normal = "o if o.__class__ is _B.array_type else _B.wrap(o)"
+        lines.append(f"    _out = tuple([{normal} for o in _out])")
+        shape, dtype = "tuple([o.shape for o in _out])", "tuple([o.dtype for o in _out])"
     else:
-        lines += ["    if out.__class__ is not B.array_type: out = B.wrap(out)"]
-        shape, dtype = "out.shape", "out.dtype"
+        lines.append("    if _out.__class__ is not _B.array_type: _out = _B.wrap(_out)")
+    lines.append("    _node = None")
     if tracked:
         lines += [
-            f"    if ({tracked}) and (not watch.paused or state.grad):",
-            "        node = new(Node)",
-            "        node.seq = next_sequence()",
-            "        node.primitive = P",
-            "        node.backend = B",
-            f"        node.shape = {shape}",
-            f"        node.dtype = {dtype}",
-            f"        node.parents = {parents}",
-            f"        node.saved = ({saved}{',' if saved else ''})",
-            "        node.hooks = None",
-            "        node.trace = None",
-            "    else:",
-            "        node = None",
+            f"    if ({tracked}) and (not _watch.paused or _state.grad):",
+            "        _node = _new(_Node)",
+            "        _node.seq = _next_sequence()",
+            "        _node.primitive = _P",
+            "        _node.backend = _B",
+            f"        _node.shape = {shape}",
+            f"        _node.dtype = {dtype}",
+            f"        _node.parents = {parents}",
+            f"        _node.saved = {saved}",
+            "        _node.hooks = None",
+            "        _node.trace = None",
         ]
-    else:
-        lines += ["    node = None"]
-    lines += [f"    if watch.anomaly: runtime.inspect_forward(P, B, {originals}, out, node)"]
+    lines.append(
+        f"    if _watch.anomaly: _runtime.inspect_forward(_P, _B, {originals}, _out, _node)"
+    )
     if p.outputs > 1:
-        return [*lines, "    return runtime.wrap_outputs(B, out, node)"]
-    lines += [
-        "    t = new(T)",
-        "    t._data = out; t._node = node; t._backend = B",
+        return [*lines, "    return _runtime.wrap_outputs(_B, _out, _node)"]
+    plain = "".join(f", _runtime.plain(_B, {x})" for x in auxiliary)
+    return [
+        *lines,
+        "    _t = _new(_Tensor)",
+        "    _t._data = _out; _t._node = _node; _t._backend = _B",
+        f"    return _t{plain}",
     ]
-    auxiliary = "".join(f", runtime.plain(B, {a})" for a in p.aux)
-    return [*lines, f"    return t{auxiliary}"]
 
 
 # ----------------------------------------------------------------------------------- backward
@@ -212,57 +268,63 @@ def compile_pull(p: Primitive) -> Callable[..., None]:
     `grads` maps nodes to cotangents gathered so far, `owned` holds the nodes whose cotangent is a
     buffer of the engine's own, and `wanted` is None or the set of nodes that lead to an input.
     """
-    names: dict[str, Any] = {"runtime": runtime, "watch": watch}
-    lines = [
-        "def function(node, g, grads, owned, wanted):",
-        "    B = node.backend",
-    ]
+    names: dict[str, Any] = {"_runtime": runtime, "_watch": watch}
+    lines = ["def _function(node, g, grads, owned, wanted):", "    B = node.backend"]
     if p.saved:
         lines += [
             "    saved = node.saved",
-            "    if saved.__class__ is not tuple: saved = runtime.restore(node)",
-            "    if node.seq < watch.latest_mutation: runtime.check_unmodified(node, saved)",
-            f"    {', '.join(p.saved)}, = saved",
+            "    if saved.__class__ is not tuple: saved = _runtime.restore(node)",
+            "    if node.seq < _watch.latest_mutation: _runtime.check_unmodified(node, saved)",
+            f"    {_tuple(f'_s{i}' for i in range(len(p.saved)))} = saved",
         ]
     if p.joint is not None or p.variadic:
         lines += _pull_joint(p, names)
     else:
-        lines.append(f"    {', '.join(f'{n}_n' for n in p.inputs)}, = node.parents")
-        for key, rule in p.rules.items():
-            names[f"rule_{key}"] = rule
-            arguments = "".join(f", {n}" for n in p.needs[key])
-            if len(p.inputs) == 1:
-                lines.append(f"    if wanted is None or {key}_n in wanted:")
-            else:
-                lines.append(
-                    f"    if {key}_n is not None and (wanted is None or {key}_n in wanted):"
-                )
-            lines.append(f"        d = {_rule_call(key, rule, arguments)}")
-            lines += [f"        {line}" for line in _deliver(f"{key}_n")]
+        lines += _pull_each(p, names)
     return _function("\n".join(lines), "pull", names)
+
+
+def _pull_each(p: Primitive, names: dict[str, Any]) -> list[str]:
+    """Source that evaluates one rule for each wanted input."""
+    lines = [f"    {_tuple(f'_n{i}' for i in range(len(p.inputs)))} = node.parents"]
+    for key, rule in p.rules.items():
+        i = p.inputs.index(key)
+        names[f"_rule{i}"] = rule
+        wanted = f"(wanted is None or _n{i} in wanted)"
+        tracked = f"_n{i} is not None and " if len(p.inputs) > 1 else ""
+        lines.append(f"    if {tracked}{wanted}:")
+        lines.append(f"        d = {_rule_call(i, rule, _rule_arguments(p, key))}")
+        lines += [f"        {line}" for line in _deliver(f"_n{i}")]
+    return lines if p.rules else [*lines, "    pass"]
+
+
+def _rule_arguments(p: Primitive, key: str) -> str:
+    return "".join(
+        ", wants" if name == "wants" else f", _s{p.saved.index(name)}" for name in p.needs[key]
+    )
 
 
 _IDENTITY = (lambda B, g: g).__code__.co_code
 
 
-def _rule_call(key: str, rule: Callable[..., Any], arguments: str) -> str:
+def _rule_call(index: int, rule: Callable[..., Any], arguments: str) -> str:
     """The expression that evaluates a rule; plain `g` if that is all the rule says."""
     code = getattr(rule, "__code__", None)
-    passes = code is not None and code.co_code == _IDENTITY and code.co_varnames[1:] == ("g",)
-    return "g" if passes else f"rule_{key}(B, g{arguments})"
+    passes = code is not None and code.co_code == _IDENTITY and code.co_argcount == 2
+    return "g" if passes else f"_rule{index}(B, g{arguments})"
 
 
 def _pull_joint(p: Primitive, names: dict[str, Any]) -> list[str]:
+    """Source that evaluates the one rule which serves all inputs."""
     key = "" if p.joint is not None else p.inputs[0]
-    names["rule"] = p.joint if p.joint is not None else p.rules.get(key)
-    if names["rule"] is None:
+    if key and key not in p.rules:
         return ["    pass"]
-    needs = p.needs[key]
+    names["_rule"] = p.joint if p.joint is not None else p.rules[key]
     wants = "tuple([n is not None and (wanted is None or n in wanted) for n in node.parents])"
-    arguments = "".join(f", {n}" for n in needs)
     return [
-        *([f"    wants = {wants}"] if "wants" in needs else []),
-        f"    for n, d in zip(node.parents, rule(B, g{arguments}), strict=True):",
+        *([f"    wants = {wants}"] if "wants" in p.needs[key] else []),
+        f"    results = _rule(B, g{_rule_arguments(p, key)})",
+        "    for n, d in zip(node.parents, results, strict=True):",
         "        if n is not None and d is not None and (wanted is None or n in wanted):",
         *[f"            {line}" for line in _deliver("n")],
     ]
@@ -273,7 +335,7 @@ def _deliver(parent: str) -> list[str]:
     return [
         f"if d.shape != {parent}.shape or ("
         f"d.dtype is not {parent}.dtype and d.dtype != {parent}.dtype"
-        f"): d = runtime.fit(node, d, {parent})",
+        f"): d = _runtime.fit(node, d, {parent})",
         f"if {parent} not in grads: grads[{parent}] = d",
         f"elif {parent} in owned: grads[{parent}] += d",
         f"else: grads[{parent}] = grads[{parent}] + d; owned.add({parent})",

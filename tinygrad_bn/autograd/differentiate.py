@@ -16,9 +16,19 @@ def _sequence(value: Any) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, Sequence) else (value,)
 
 
-def _cotangents(caller: str, outputs: tuple[Any, ...], given: Any, create_graph: bool) -> list[Any]:
-    """Pairs of node and cotangent for the outputs, checked; ones for scalars without a cotangent."""
-    cotangents = (None,) * len(outputs) if given is None else _sequence(given)
+def _is_tensors(value: Any) -> bool:
+    """Whether a value is a sequence of tensors, not the numbers of one."""
+    return isinstance(value, Sequence) and any(isinstance(v, Variable) for v in value)
+
+
+def _cotangents(caller: str, outputs: Any, given: Any, create_graph: bool) -> list[Any]:
+    """Pairs of node and cotangent for the outputs, checked; 1 for a scalar without a cotangent."""
+    single = isinstance(outputs, Variable)
+    outputs = _sequence(outputs)
+    if given is None:
+        cotangents: tuple[Any, ...] = (None,) * len(outputs)
+    else:
+        cotangents = (given,) if single and not _is_tensors(given) else _sequence(given)
     if len(cotangents) != len(outputs):
         raise ValueError(
             f"{caller}: {len(outputs)} outputs need as many cotangents, got {len(cotangents)}"
@@ -47,7 +57,7 @@ def _one_cotangent(caller: str, y: Variable, g: Any, create_graph: bool) -> Any:
             )
         g = runtime.make(backend, backend.ones(shape, dtype=y.dtype), None)  # type: ignore[attr-defined]
     elif not isinstance(g, Variable):
-        g = runtime.make(backend, backend.asarray(g), None)
+        g = runtime.make(backend, backend.asarray(g, y.dtype), None)  # type: ignore[attr-defined]
     if g._backend is not backend:
         raise BackendMismatchError(
             f"{caller}: the output is on backend {backend.name!r} and its cotangent on "
@@ -87,7 +97,7 @@ def backward(
             was modified in place.
         ValueError: a cotangent of the wrong shape.
     """
-    roots = _cotangents("backward", _sequence(outputs), grad_outputs, create_graph)
+    roots = _cotangents("backward", outputs, grad_outputs, create_graph)
     retain = create_graph if retain_graph is None else retain_graph
     run(roots, retain_graph=retain, create_graph=create_graph, capture=None)
 
@@ -128,14 +138,17 @@ def grad(
             raise TypeError(f"grad: inputs must be tensors, got {type(x).__name__} at {i}")
         if x._node is None and not allow_unused:
             raise RuntimeError(f"grad: input {i} does not require a gradient")
-    roots = _cotangents("grad", _sequence(outputs), grad_outputs, create_graph)
+    roots = _cotangents("grad", outputs, grad_outputs, create_graph)
     capture: dict[Any, Any] = {x._node: None for x in targets if x._node is not None}
     retain = create_graph if retain_graph is None else retain_graph
     run(roots, retain_graph=retain, create_graph=create_graph, capture=capture)
-    results = tuple(
-        [_captured(capture.get(x._node), i, allow_unused) for i, x in enumerate(targets)]
-    )
-    return results if isinstance(inputs, Sequence) else results[0]
+    results: list[Any] = []
+    given: set[Any] = set()
+    for i, x in enumerate(targets):
+        g = _captured(capture.get(x._node), i, allow_unused)
+        results.append(runtime.copied(g) if x._node in given and g is not None else g)
+        given.add(x._node)
+    return tuple(results) if isinstance(inputs, Sequence) else results[0]
 
 
 def _captured(g: Any, position: int, allow_unused: bool) -> Any:

@@ -10,12 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from sys import getrefcount
+from threading import RLock
 from typing import Any
 
+from ..backend import BackendMismatchError
 from . import runtime
 from .graph import Leaf, Node, Variable
 from .mutation import check_unmodified
 from .state import set_grad_enabled, state, watch
+
+_leaves = RLock()
+"""Held while gradients are added to leaves: backward passes of several threads may share them."""
 
 _by_sequence = attrgetter("seq")
 
@@ -26,7 +31,9 @@ def _count_of_a_local() -> int:
 
 
 ALONE = _count_of_a_local()
-"""What getrefcount says of an object that one local variable holds: nobody else can see it."""
+"""What getrefcount says of an object that one local variable holds: nobody else can see it.
+
+(To be asked in a statement of its own: arguments already on the stack would be counted too.)"""
 
 
 def reachable(roots: Iterable[Any]) -> list[Node]:
@@ -68,14 +75,21 @@ def run(
             _walk_plain(order, grads, retain_graph)
         else:
             _walk(order, grads, retain_graph, create_graph, capture)
-        while grads:  # what is left has arrived at leaves
-            leaf, g = grads.popitem()
-            if leaf.hooks:
-                g = _run_hooks(leaf, g, create_graph)
-            if capture is None:
-                _accumulate(leaf, g, getrefcount(g) == ALONE)
-            elif leaf in capture:
-                capture[leaf] = _kept(leaf, g, getrefcount(g) == ALONE)
+        with _leaves:
+            _arrive(grads, create_graph, capture)
+
+
+def _arrive(grads: dict[Any, Any], create_graph: bool, capture: dict[Any, Any] | None) -> None:
+    """Hand over what is left after the walk: the gradients of the leaves."""
+    while grads:
+        leaf, g = grads.popitem()
+        if leaf.hooks:
+            g = _run_hooks(leaf, g, create_graph)
+        alone = getrefcount(g) == ALONE
+        if capture is None:
+            _accumulate(leaf, g, alone)
+        elif leaf in capture:
+            capture[leaf] = _kept(leaf, g, alone)
 
 
 def _walk_plain(order: list[Node], grads: dict[Any, Any], retain_graph: bool) -> None:
@@ -114,7 +128,8 @@ def _walk(
         if node.hooks:
             g = _run_hooks(node, g, create_graph)
         if capture is not None and node in capture:
-            capture[node] = _kept(node, g, getrefcount(g) == ALONE)
+            alone = getrefcount(g) == ALONE
+            capture[node] = _kept(node, g, alone)
         if wanted is not None and node not in wanted:
             continue
         if create_graph:
@@ -129,9 +144,11 @@ def _walk(
 
 def _kept(node: Any, g: Any, alone: bool) -> Any:
     """A gradient as a tensor for the caller to keep: it shares memory with nobody else's."""
-    if isinstance(g, Variable):
-        return g
     backend = node.backend
+    if isinstance(g, Variable):
+        array = g._data
+        alone = alone and getrefcount(array) == ALONE + 1  # one more: the tensor itself
+        return g if alone and backend.owns_memory(array) else runtime.copied(g)
     if not (alone and backend.owns_memory(g)):
         g = backend.copy(g)
     return runtime.make(backend, g, None)
@@ -160,8 +177,18 @@ def _run_hooks(node: Any, g: Any, create_graph: bool) -> Any:
                 f"register_hook: a hook must return None or a tensor of shape {node.shape}, "
                 f"got {got}"
             )
-        value = replaced
+        value = _as_gradient(node, replaced)
     return value if create_graph else value._data
+
+
+def _as_gradient(node: Any, g: Any) -> Any:
+    """What a hook returned, on the backend and in the dtype of the tensor it is a gradient of."""
+    if g._backend is not node.backend:
+        raise BackendMismatchError(
+            f"register_hook: a hook must return a tensor on backend {node.backend.name!r}, "
+            f"got one on {g._backend.name!r}"
+        )
+    return runtime.namespace.fit(g, shape=node.shape, dtype=node.dtype)
 
 
 def _pull_recorded(node: Node, g: Any, grads: dict[Any, Any], wanted: set[Any] | None) -> None:

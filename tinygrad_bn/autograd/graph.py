@@ -11,7 +11,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .primitive import Primitive
+    from .definition import Primitive
     from .state import Hook
 
 next_sequence = count().__next__

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from .graph import Node, next_sequence
@@ -21,9 +22,14 @@ def note_mutation(backend: Any, array: Any) -> None:
     """Record that the memory behind `array` has been written to."""
     owner = backend.storage(array)
     key = id(owner)
-    forget = weakref.ref(owner, lambda _, key=key: _changed.pop(key, None))
+    forget = partial(_forget, key)
     watch.latest_mutation = next_sequence()
-    _changed[key] = (watch.latest_mutation, forget)
+    _changed[key] = (watch.latest_mutation, weakref.ref(owner, forget))
+
+
+def _forget(key: int, _: Any) -> None:
+    """The owner is gone; its number may soon be another's."""
+    _changed.pop(key, None)
 
 
 def check_unmodified(node: Node, saved: tuple[Any, ...]) -> None:

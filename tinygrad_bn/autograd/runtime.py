@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import sys
 import traceback
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from ..backend import Backend, BackendMismatchError, default_backend
@@ -13,7 +15,7 @@ from .mutation import check_unmodified
 from .state import state
 
 if TYPE_CHECKING:
-    from .primitive import Primitive
+    from .definition import Primitive
 
 SCALARS = (int, float, bool, complex)
 _new = object.__new__
@@ -28,7 +30,7 @@ def bind(tensor: type[Variable], operations: Any) -> None:
     global tensor_type, namespace
     tensor_type, namespace = tensor, operations
     for names in late_bound:
-        names["T"] = tensor
+        names["_Tensor"] = tensor
     late_bound.clear()
 
 
@@ -89,6 +91,35 @@ def _as_array(p: Primitive, position: int, backend: Backend, value: Any) -> Any:
         ) from None
 
 
+def explained(
+    p: Primitive, error: Exception, arrays: tuple[Any, ...], metadata: tuple[Any, ...]
+) -> Exception:
+    """The error of a forward with the operation's name and arguments, unless it names it already.
+
+    Errors of a class of their own (a matrix that cannot be factored, say) are left as they are.
+    """
+    axis = isinstance(error, ValueError) and isinstance(error, IndexError)  # NumPy's AxisError
+    kind = ValueError if axis else TypeError if isinstance(error, TypeError) else type(error)
+    if kind not in (ValueError, TypeError, IndexError) or str(error).startswith(f"{p.name}:"):
+        return error
+    names = p.inputs * len(arrays) if p.variadic else p.inputs
+    given = [_described(n, a) for n, a in zip(names, arrays, strict=True) if a is not None]
+    for name, value in zip(p.metadata, metadata, strict=True):
+        default = p.signature.parameters[name].default
+        if value is not default:
+            given.append(_described(name, value))
+    explanation = kind(f"{p.name}: {error} ({', '.join(given)})")
+    explanation.__cause__ = error
+    return explanation
+
+
+def _described(name: str, value: Any) -> str:
+    if hasattr(value, "shape"):
+        return f"{name} of shape {tuple(value.shape)}"
+    text = repr(value)
+    return f"{name}={text if len(text) <= 80 else text[:77] + '...'}"
+
+
 def shape_of(array: Any) -> Any:
     """The shape of an input as a rule sees it: () for a Python scalar, None where it is absent."""
     if array is None:
@@ -108,6 +139,11 @@ def make(backend: Backend, array: Any, node: Any) -> Any:
     t._node = node
     t._backend = backend
     return t
+
+
+def copied(x: Variable) -> Any:
+    """A tensor with the same values in memory of its own, recorded if recording is on."""
+    return namespace.astype(x, x.dtype, copy=True)  # type: ignore[attr-defined]
 
 
 # ---------------------------------------------------------------------------- several outputs
@@ -135,8 +171,11 @@ class OutputLink(Link):
     def pull(self, node: Node, g: Any, grads: Any, owned: Any, wanted: Any) -> None:
         """Put the cotangent into its place in the tuple that the operation's rules get."""
         (parent,) = node.parents
+        if wanted is not None and parent not in wanted:
+            return
         slots = grads.setdefault(parent, [None] * len(parent.shape))
-        slots[self.index] = g
+        earlier = slots[self.index]  # from another selector of the same output
+        slots[self.index] = g if earlier is None else earlier + g
 
 
 class TransferLink(Link):
@@ -147,6 +186,8 @@ class TransferLink(Link):
     def pull(self, node: Node, g: Any, grads: Any, owned: Any, wanted: Any) -> None:
         """Move the cotangent to the parent's backend."""
         (parent,) = node.parents
+        if wanted is not None and parent not in wanted:
+            return
         recorded = isinstance(g, Variable)
         d = transfer(g, parent.backend) if recorded else move(g, node.backend, parent.backend)
         grads[parent] = grads[parent] + d if parent in grads else d
@@ -181,7 +222,7 @@ def _link(link: Link, backend: Backend, array: Any, parent: Any) -> Node:
 
 
 _transfer = TransferLink()
-_selectors = [OutputLink(i) for i in range(16)]
+_selector = functools.cache(OutputLink)
 
 
 def wrap_outputs(backend: Backend, arrays: tuple[Any, ...], node: Node | None) -> tuple[Any, ...]:
@@ -190,7 +231,7 @@ def wrap_outputs(backend: Backend, arrays: tuple[Any, ...], node: Node | None) -
         return tuple([make(backend, a, None) for a in arrays])
     return tuple(
         [
-            make(b, a, _link(_selectors[i], b, a, node) if a.dtype in b.floating else None)
+            make(b, a, _link(_selector(i), b, a, node) if a.dtype in b.floating else None)
             for b in (backend,)
             for i, a in enumerate(arrays)
         ]
@@ -202,7 +243,7 @@ def complete(node: Node, slots: list[Any], create_graph: bool) -> tuple[Any, ...
     cotangents = []
     for g, shape, dtype in zip(slots, node.shape, node.dtype, strict=True):
         if g is None:
-            g = node.backend.zeros(shape, dtype=dtype)  # type: ignore[arg-type]
+            g = node.backend.zeros(shape, dtype=dtype)
             g = make(node.backend, g, None) if create_graph else g
         cotangents.append(g)
     return tuple(cotangents)
@@ -243,6 +284,8 @@ class AnomalyError(FloatingPointError):
 def _finite(backend: Backend, value: Any) -> bool:
     if value is None:
         return True
+    if isinstance(value, Variable):
+        value = value._data
     if type(value) in SCALARS:
         return math.isfinite(abs(value))
     if isinstance(value, tuple | list):
@@ -271,7 +314,6 @@ def inspect_backward(node: Node, g: Any, before: dict[Any, Any]) -> None:
         return
     for parent in node.parents:
         value = before.get(parent)
-        value = value._data if isinstance(value, Variable) else value
         if not _finite(node.backend, value):
             raise AnomalyError(
                 f"{node.name}: backward gave NaN or Inf from a finite cotangent; "
@@ -282,14 +324,14 @@ def inspect_backward(node: Node, g: Any, before: dict[Any, Any]) -> None:
 def user_line() -> str:
     """The innermost line outside this package, as 'file:line: source'."""
     package = __name__.partition(".")[0]
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
         inside = module == package or module.startswith(package + ".")
         if not inside and not frame.f_code.co_filename.startswith("<tinygrad_bn"):
             (summary,) = traceback.StackSummary.extract([(frame, frame.f_lineno)])
             return f"{summary.filename}:{summary.lineno}: {summary.line}"
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return "an unknown line"
 
 
@@ -298,6 +340,7 @@ __all__ = [
     "bind",
     "check_unmodified",
     "complete",
+    "explained",
     "fit",
     "inspect_backward",
     "inspect_forward",

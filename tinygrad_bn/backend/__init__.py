@@ -3,6 +3,7 @@
 from .base import Backend
 from .errors import BackendMismatchError, BackendUnavailableError, UnknownBackendError
 from .registry import (
+    available_backends,
     default_backend,
     get_backend,
     known_backends,
@@ -17,6 +18,7 @@ __all__ = [
     "BackendMismatchError",
     "BackendUnavailableError",
     "UnknownBackendError",
+    "available_backends",
     "default_backend",
     "get_backend",
     "known_backends",

@@ -15,12 +15,21 @@ import numpy as np
 from .. import dtypes
 from .generator import HostGenerator
 from .reference_activation import ActivationReference
+from .reference_affine import AffineReference
 from .reference_array import ArrayReference
 from .reference_linalg import LinalgReference
 from .reference_normalization import NormalizationReference
+from .reference_optim import OptimReference
 
 
-class Backend(ActivationReference, ArrayReference, LinalgReference, NormalizationReference):
+class Backend(
+    ActivationReference,
+    AffineReference,
+    ArrayReference,
+    LinalgReference,
+    NormalizationReference,
+    OptimReference,
+):
     """Operations on the arrays of one library and device.
 
     Attributes:
@@ -33,7 +42,7 @@ class Backend(ActivationReference, ArrayReference, LinalgReference, Normalizatio
 
     name: str = ""
     xp: Any = None
-    array_type: type = object
+    array_type: Any = object
     device: Any = None
     generator_kind: str = "host"
     install_hint: ClassVar[str] = ""
@@ -48,6 +57,8 @@ class Backend(ActivationReference, ArrayReference, LinalgReference, Normalizatio
         self.floating: set[Any] = set()
         for dtype in dtypes.BY_NAME.values():
             native = getattr(xp, dtype.name, None)
+            if isinstance(native, type) and issubclass(native, np.generic):
+                native = dtype  # NumPy and its kin name their dtypes by scalar types
             if native is not None:
                 self._learn(dtype, native)
 
@@ -85,16 +96,16 @@ class Backend(ActivationReference, ArrayReference, LinalgReference, Normalizatio
         """The library's own dtype object (one that is native already passes; None stays)."""
         if dtype is None:
             return None
-        try:
-            return self._native[dtype]
-        except (KeyError, TypeError):
-            pass
-        if dtype in self._canonical:
+        if not isinstance(dtype, np.dtype) and dtype in self._canonical:
             return dtype
         try:
             return self._native[dtypes.canonical(dtype)]
         except KeyError:
             raise TypeError(f"backend {self.name!r} has no dtype {dtype!r}") from None
+
+    def has_dtype(self, dtype: dtypes.DType) -> bool:
+        """Whether the library has this dtype."""
+        return dtype in self._native
 
     def dtype_of(self, array: Any) -> dtypes.DType:
         """The dtype of an array, as one of `tinygrad_bn.dtypes`."""
@@ -106,7 +117,7 @@ class Backend(ActivationReference, ArrayReference, LinalgReference, Normalizatio
 
     def asarray(self, value: Any, dtype: Any = None, copy: bool | None = None) -> Any:
         """An array of this backend; Python floats become float32, integers int64."""
-        if isinstance(value, self.array_type):
+        if value.__class__ is self.array_type and value.dtype in self._canonical:
             if dtype is not None and value.dtype != self.native(dtype):
                 return self.xp.astype(value, self.native(dtype))
             return self.copy(value) if copy else value
@@ -142,14 +153,6 @@ class Backend(ActivationReference, ArrayReference, LinalgReference, Normalizatio
     def owns_memory(self, array: Any) -> bool:
         """Whether `array` certainly is no view of memory that another array sees."""
         return False
-
-    def write(self, array: Any, key: Any, value: Any) -> Any:
-        """array[key] = value in the array's own memory; returns the array that now holds it.
-
-        A library without writable arrays returns a new one.
-        """
-        array[key] = value
-        return array
 
     def synchronize(self) -> None:
         """Wait until all work handed to the device is done."""
@@ -203,9 +206,10 @@ def host_array(value: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
         default = {"f": dtypes.DEFAULT_FLOAT, "c": dtypes.DEFAULT_COMPLEX}.get(host.dtype.kind)
         if default is not None and not _holds_numpy(value):
             host = host.astype(default)
-    if host.dtype.name not in dtypes.BY_NAME:
+    known = dtypes.BY_NAME.get(host.dtype.name)
+    if known is None:
         raise TypeError(f"cannot make an array of {type(value).__name__} (dtype {host.dtype})")
-    return host
+    return host.astype(known, copy=False)  # in the machine's byte order
 
 
 def _holds_numpy(value: Any) -> bool:

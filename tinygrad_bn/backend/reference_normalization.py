@@ -1,11 +1,333 @@
-"""Reference: normalization functions over `xp`."""
+"""Reference: batch normalization and its derivatives over `xp`.
+
+Shapes and names that all kernels share; a backend that overrides one keeps them:
+
+    x         any shape, float16, float32 or float64; "stat" is the dtype of the statistics:
+              float32 for float16, else the dtype of x
+    mean, low, var, rstd
+              stat, the shape of the axes that `plan.axis` keeps, ascending; mean + low is the
+              mean to about twice the precision of stat, low is at most half a unit of mean
+    count     Σ weights, as mean; None where there are no weights
+    gamma, beta
+              the shape of the axes `plan.param_axis`, or None (1 and 0)
+    weights   as many axes as x, each of its length or 1; any real dtype or bool; or None
+    residual  the shape of x, or None
+
+With p = weights/Σ weights (1/m without weights), ⟨a⟩ = Σ p·a over the averaged axes,
+
+    mean = ⟨x⟩,   var = ⟨(x - mean)²⟩,   rstd = (var + eps)^(-1/2),   xhat = (x - mean)·rstd,
+    y = act(xhat·gamma + beta + residual).
+
+With `plan.center` False the mean is 0. Where var + eps = 0, rstd is 0: such a channel gives beta.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+from . import normalization_ghost as ghosts
+from .normalization_plan import NormalizationPlan
+from .normalization_statistics import StatisticsReference
 
-class NormalizationReference:
-    """Functions that the standard lacks, written in terms of it."""
 
-    xp: Any
+class NormalizationReference(StatisticsReference):
+    """Batch normalization, its gradient and the gradient of that; see the module's text."""
+
+    def batch_norm(
+        self, x: Any, gamma: Any, beta: Any, residual: Any, weights: Any, *, plan: NormalizationPlan
+    ) -> tuple[Any, Any, Any, Any, Any, Any]:
+        """(y, mean, low, var, rstd, count); y has the shape and dtype of x."""
+        if plan.ghost is not None:
+            return ghosts.batch_norm(self, x, gamma, beta, residual, weights, plan)
+        if weights is None and self._is_small(x, plan):
+            centred, mean, low, var = self._centre_small(self._wide(x), plan)
+            rstd = self._rstd(var, plan.eps)
+            z = self._affine(centred, rstd, gamma, beta, plan)
+            return self._finish(z, x, residual, None, plan), mean, low, var, rstd, None
+        mean, low, var, count = self.batch_statistics(x, weights, plan=plan)
+        rstd = self._rstd(var, plan.eps)
+        blocks = self._blocks(x, plan)
+        y = None if len(blocks) == 1 else self.empty(x.shape, dtype=x.dtype)
+        for key in blocks:
+            xb, rb = x[key], None if residual is None else residual[key]
+            z = self._affine(self._centre(xb, mean, low, plan), rstd, gamma, beta, plan)
+            z = self._finish(z, xb, rb, self._part(weights, key), plan)
+            if y is None:
+                return z, mean, low, var, rstd, count
+            y[key] = z
+        return y, mean, low, var, rstd, count
+
+    def batch_norm_gate(
+        self,
+        g: Any,
+        x: Any,
+        mean: Any,
+        low: Any,
+        rstd: Any,
+        gamma: Any,
+        beta: Any,
+        residual: Any,
+        weights: Any,
+        *,
+        plan: NormalizationPlan,
+    ) -> Any:
+        """g·act′(z), z = xhat·gamma + beta + residual computed again; the shape and dtype of g.
+
+        act′(0) = 0 for relu, `slope` for leaky_relu; 0 at padding.
+        """
+        if plan.ghost is not None:
+            return ghosts.gate(self, g, x, mean, low, rstd, gamma, beta, residual, weights, plan)
+        z = self._affine(self._centre(x, mean, low, plan), rstd, gamma, beta, plan)
+        if residual is not None:
+            z = z + residual
+        return self._gated(g, z, weights, plan)
+
+    def batch_norm_grad(
+        self,
+        g: Any,
+        x: Any,
+        mean: Any,
+        low: Any,
+        rstd: Any,
+        gamma: Any,
+        beta: Any,
+        weights: Any,
+        count: Any,
+        *,
+        plan: NormalizationPlan,
+    ) -> tuple[Any, Any, Any]:
+        """(dx, dgamma, dbeta) for the cotangent g of `batch_norm` without residual.
+
+        With g already multiplied by act′(z) and h = gamma·g:
+        dx = rstd·(h - p·(Σh + xhat·Σ(h·xhat))),  dgamma = Σ g·xhat,  dbeta = Σ g, the latter two
+        over the axes that gamma lacks. dx has the dtype of x; beta serves act′ alone.
+        """
+        if plan.ghost is not None:
+            return ghosts.grad(self, g, x, mean, low, rstd, gamma, beta, weights, count, plan)
+        blocks = self._blocks(x, plan)
+        terms: tuple[Any, Any] = (None, None)
+        sums: tuple[Any, ...] = ()
+        for key in blocks:
+            terms = self._terms(
+                g[key], x[key], gamma, beta, self._part(weights, key), mean, low, rstd, plan
+            )
+            new = self._grad_sums(*terms, gamma, rstd, plan)
+            sums = tuple([a + b for a, b in zip(sums, new, strict=True)]) if sums else new
+        s0, s1, dgamma, dbeta = [self._as(s, mean.dtype) for s in sums]
+        s0, s1, scale = self._projections(s0, s1, gamma, rstd, count, x, plan)
+        if len(blocks) == 1:
+            dx = self._grad_x(*terms, gamma, weights, s0, s1, scale, plan)
+            return self._as(dx, x.dtype), dgamma, dbeta
+        dx = self.empty(x.shape, dtype=x.dtype)
+        for key in blocks:
+            wb = self._part(weights, key)
+            terms = self._terms(g[key], x[key], gamma, beta, wb, mean, low, rstd, plan)
+            dx[key] = self._as(self._grad_x(*terms, gamma, wb, s0, s1, scale, plan), x.dtype)
+        return dx, dgamma, dbeta
+
+    def batch_norm_grad_grad(
+        self,
+        u: Any,
+        v: Any,
+        t: Any,
+        g: Any,
+        x: Any,
+        mean: Any,
+        low: Any,
+        rstd: Any,
+        gamma: Any,
+        beta: Any,
+        weights: Any,
+        count: Any,
+        *,
+        plan: NormalizationPlan,
+    ) -> tuple[Any, Any, Any]:
+        """(dg, dx, dgamma): the gradient of `batch_norm_grad` for the cotangents u, v, t of its
+        results dx, dgamma, dbeta; u has the shape of x, v and t that of gamma.
+
+        Per channel, with h = gamma·g, U0 = Σ p·u, U1 = Σ p·u·xhat, H0 = Σ h, H1 = Σ h·xhat,
+        q = rstd·(u - U0 - xhat·U1), F = Σ u·h - H0·U0 - H1·U1 and
+        c = g·v - rstd·(h·U1 + p·u·H1):
+        dg = (gamma·q + v·xhat + t)·act′(z),   dgamma = Σ g·q,
+        dx = rstd·(c - p·(Σc + xhat·Σ(c·xhat)) - p·xhat·rstd·F).
+        Without centring the terms with U0, H0 and Σc are absent.
+        """
+        if plan.ghost is not None:
+            return ghosts.grad_grad(
+                self, u, v, t, g, x, mean, low, rstd, gamma, beta, weights, count, plan
+            )
+        centred = self._centre(x, mean, low, plan)
+        gate = None
+        if plan.activation is not None or plan.masked:
+            z = self._affine(centred, rstd, gamma, beta, plan)
+            gate = self._gated(self.xp.ones_like(centred), z, weights, plan)
+            g = g * gate
+            if plan.masked:
+                centred = self.xp.where(self._wide_weights(weights, centred) > 0, centred, 0.0)
+        r = self._expand(rstd, plan)
+        xhat = centred * r
+        p = self._shares(weights, count, x, plan)
+        scaled = (lambda a: a) if gamma is None else (lambda a: a * self._expand_param(gamma, plan))
+        v, t = self._expand_param(v, plan), self._expand_param(t, plan)
+        total = lambda a: self._expand(self._as(self._sum(a, plan.reduced), xhat.dtype), plan)  # noqa: E731
+        h = scaled(g)
+        pu = p * u
+        h1, u1 = total(h * xhat), total(pu * xhat)
+        f = total(u * h) - h1 * u1
+        q = u - xhat * u1
+        if plan.center:
+            u0 = total(pu)
+            f = f - total(h) * u0
+            q = q - u0
+        q = q * r
+        c = g * v - (h * u1 + pu * h1) * r
+        inner = xhat * (total(c * xhat) + r * f)
+        if plan.center:
+            inner = inner + total(c)
+        dg = scaled(q) + v * xhat + t
+        dx = (c - p * inner) * r
+        dgamma = self._as(self._sum(g * q, plan.param_reduced), mean.dtype)
+        dg = dg if gate is None else dg * gate
+        return self._as(dg, g.dtype), self._as(dx, x.dtype), dgamma
+
+    def normalize_by(
+        self,
+        x: Any,
+        mean: Any,
+        var: Any,
+        gamma: Any,
+        beta: Any,
+        residual: Any,
+        *,
+        plan: NormalizationPlan,
+    ) -> Any:
+        """act((x - mean)·(var + eps)^(-1/2)·gamma + beta + residual) for given statistics."""
+        rstd = self._rstd(var, plan.eps)
+        centred = self._wide(x) - self._expand(mean, plan)
+        z = self._affine(centred, rstd, gamma, beta, plan)
+        return self._finish(z, x, residual, None, plan)
+
+    def channel_sum(self, x: Any, *, plan: NormalizationPlan) -> Any:
+        """Σ x over the averaged axes, in the shape of a statistic; long sums in float64."""
+        return self._as(self._sum(x, plan.reduced), x.dtype)
+
+    def advance_estimate(
+        self, old_mean: Any, old_var: Any, mean: Any, var: Any, usable: Any, rate: Any
+    ) -> tuple[Any, Any, Any]:
+        """(mean, var, finite) of a population estimate that has moved by `rate` of the way.
+
+        A channel whose new values are not finite, or that is not `usable` (booleans, or None for
+        all), stays. `finite` is where they are, or None if all have moved.
+        """
+        xp = self.xp
+        finite = xp.isfinite(mean + var)
+        usable = finite if usable is None else xp.logical_and(finite, usable)
+        moved = [
+            xp.where(usable, old + (new - old) * rate, old)
+            for old, new in ((old_mean, mean), (old_var, var))
+        ]
+        return moved[0], moved[1], finite
+
+    # ------------------------------------------------------------------------------- steps
+
+    def _affine(self, centred: Any, rstd: Any, gamma: Any, beta: Any, plan: Any) -> Any:
+        """centred·rstd·gamma + beta, in a buffer of its own."""
+        if plan.nested:
+            z = centred * self._scale(rstd, gamma, plan)
+        else:
+            z = centred * self._expand(rstd, plan)
+            if gamma is not None:
+                z = z * self._expand_param(gamma, plan)
+        return z if beta is None else z + self._expand_param(beta, plan)
+
+    def _scale(self, rstd: Any, gamma: Any, plan: Any) -> Any:
+        """rstd·gamma of a nested plan, to broadcast against x."""
+        scale = self._expand(rstd, plan)
+        return scale if gamma is None else scale * self._expand_param(gamma, plan)
+
+    def _finish(self, z: Any, x: Any, residual: Any, weights: Any, plan: Any) -> Any:
+        """act(z + residual), 0 at padding, in the dtype of x."""
+        if residual is not None:
+            z = z + residual
+        if plan.activation == "relu":
+            z = self.xp.maximum(z, 0.0)
+        elif plan.activation is not None:
+            z = self.xp.where(z > 0, z, z * plan.slope)
+        if plan.masked:
+            z = self.xp.where(self._wide_weights(weights, z) > 0, z, 0.0)
+        return self._as(z, x.dtype)
+
+    def _gated(self, g: Any, z: Any, weights: Any, plan: Any) -> Any:
+        """g·act′(z), 0 at padding."""
+        if plan.activation == "relu":
+            g = self.masked(g, z > 0)
+        elif plan.activation is not None:
+            g = self.xp.where(z > 0, g, g * plan.slope)
+        if plan.masked:
+            g = self.xp.where(self._wide_weights(weights, z) > 0, g, 0.0)
+        return g
+
+    def _terms(
+        self,
+        g: Any,
+        x: Any,
+        gamma: Any,
+        beta: Any,
+        weights: Any,
+        mean: Any,
+        low: Any,
+        rstd: Any,
+        plan: Any,
+    ) -> tuple[Any, Any]:
+        """g·act′(z) and x - mean, both wide, of a block."""
+        centred = self._centre(x, mean, low, plan)
+        g = self._wide(g)
+        if plan.activation is not None or plan.masked:
+            g = self._gated(g, self._affine(centred, rstd, gamma, beta, plan), weights, plan)
+        if plan.masked:
+            centred = self.xp.where(self._wide_weights(weights, centred) > 0, centred, 0.0)
+        return g, centred
+
+    def _grad_sums(self, g: Any, centred: Any, gamma: Any, rstd: Any, plan: Any) -> tuple[Any, ...]:
+        """Σh, Σh·(x - mean), dgamma, dbeta; for a nested plan h is g: gamma is a factor."""
+        s0, product = self._sum(g, plan.reduced), g * centred
+        s1 = self._sum(product, plan.reduced)
+        if plan.nested:
+            return s0, s1, self._sum(s1 * rstd, plan.folded), self._sum(s0, plan.folded)
+        dbeta = self._sum(g, plan.param_reduced)
+        dgamma = self._sum(product * self._expand(rstd, plan), plan.param_reduced)
+        if gamma is not None:
+            wide = self._expand_param(gamma, plan)
+            s0, s1 = self._sum(g * wide, plan.reduced), self._sum(product * wide, plan.reduced)
+        return s0, s1, dgamma, dbeta
+
+    def _projections(
+        self, s0: Any, s1: Any, gamma: Any, rstd: Any, count: Any, x: Any, plan: Any
+    ) -> tuple[Any, Any, Any]:
+        """The means that dx takes away, and its factor, ready to broadcast."""
+        n = max(plan.extent(x.shape), 1) if count is None else self.xp.where(count > 0, count, 1.0)
+        s1 = s1 * (rstd * rstd) / n
+        scale = self._scale(rstd, gamma if plan.nested else None, plan)
+        return self._expand(s0 / n, plan), self._expand(s1, plan), scale
+
+    def _grad_x(
+        self,
+        g: Any,
+        centred: Any,
+        gamma: Any,
+        weights: Any,
+        s0: Any,
+        s1: Any,
+        scale: Any,
+        plan: Any,
+    ) -> Any:
+        """dx of a block: scale·(h - w·(s0 + centred·s1))."""
+        h = g if plan.nested or gamma is None else g * self._expand_param(gamma, plan)
+        taken = centred * s1
+        if plan.center:
+            taken += s0
+        if weights is not None:
+            taken *= self._wide_weights(weights, centred)
+        dx = h - taken
+        dx *= scale
+        return dx

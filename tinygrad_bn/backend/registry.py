@@ -54,6 +54,17 @@ def known_backends() -> tuple[str, ...]:
     return tuple(dict.fromkeys((*_targets, *_planned, *_entry_points())))
 
 
+def available_backends() -> list[str]:
+    """Names of the backends that can run here; each is loaded to find out."""
+    found = []
+    for name in known_backends():
+        try:
+            found.append(get_backend(name).name)
+        except BackendUnavailableError:
+            continue
+    return found
+
+
 def get_backend(name: str, *, source: str = "asked for by name") -> Backend:
     """The backend called `name`, loaded at first use.
 

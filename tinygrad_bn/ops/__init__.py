@@ -5,37 +5,95 @@ here under the same name.
 """
 
 from . import (
+    activation,
+    affine,
+    classification,
+    constants,
     creation,
+    cumulative,
     datatype,
     elementwise,
+    encoding,
+    entropy,
     indexing,
     linalg,
     logical,
+    loss,
     manipulation,
     reduction,
+    repetition,
+    searching,
+    sets,
+    sorting,
     transcendental,
 )
+from .activation import *
+from .affine import *
+from .classification import *
+from .classification import class_slope
+from .constants import *
 from .creation import *
+from .cumulative import *
 from .datatype import *
+from .decomposition import eigh, svd
+from .einsum import *
 from .elementwise import *
+from .elementwise import masked
+from .encoding import *
+from .entropy import *
+from .entropy import bounded_log
 from .indexing import *
-from .indexing import getitem, index_put, raw_key, scatter_add
+from .indexing import getitem, index_put, raw_key, scatter_add, scatter_along_axis
+from .inverse import cofactor, det, inv, solve
 from .linalg import *
+from .linalg import cross, diagonal, diagonal_embed
 from .logical import *
+from .loss import *
 from .manipulation import *
-from .manipulation import fit
-from .namespace import namespace_for
+from .manipulation import cut, fit
+from .namespace import __array_api_version__, __array_namespace_info__, namespace_for
+from .normalization import (
+    batch_norm,
+    batch_norm_gate,
+    batch_norm_grad,
+    batch_norm_grad_grad,
+    batch_statistics,
+    channel_sum,
+    normalize_by,
+)
 from .reduction import *
+from .repetition import *
+from .repetition import pad_constant
+from .searching import *
+from .sets import *
+from .softmax import *
+from .sorting import *
 from .transcendental import *
 
 __all__ = [
+    *activation.__all__,
+    *affine.__all__,
+    *classification.__all__,
+    *constants.__all__,
     *creation.__all__,
+    *cumulative.__all__,
     *datatype.__all__,
+    "einsum",
     *elementwise.__all__,
+    *encoding.__all__,
+    *entropy.__all__,
     *indexing.__all__,
     *linalg.__all__,
     *logical.__all__,
+    *loss.__all__,
     *manipulation.__all__,
     *reduction.__all__,
+    *repetition.__all__,
+    *searching.__all__,
+    *sets.__all__,
+    "log_softmax",
+    "logsumexp",
+    "softmax",
+    *sorting.__all__,
     *transcendental.__all__,
 ]

@@ -1,4 +1,4 @@
-"""Elementwise arithmetic, comparison, rounding, bits, and choice between elements.
+"""Elementwise arithmetic, rounding, and choice between elements.
 
 Formulas are per element; inputs broadcast against each other. Where a function has a kink, the
 subgradient is stated beside it. Names and semantics: Python Array API standard 2024.12.
@@ -44,124 +44,124 @@ SCALARS = (int, float, bool)
 
 
 @primitive(
-    x=lambda B, g: g,
-    y=lambda B, g: g,
+    x1=lambda B, g: g,
+    x2=lambda B, g: g,
 )
-def add(B: Any, x: Any, y: Any) -> Any:
-    """x + y.   d/dx = g,   d/dy = g."""
-    return B.add(x, y)
+def add(B: Any, x1: Any, x2: Any, /) -> Any:
+    """x1 + x2.   d/dx1 = g,   d/dx2 = g."""
+    return B.add(x1, x2)
 
 
 @primitive(
-    x=lambda B, g: g,
-    y=lambda B, g: -g,
+    x1=lambda B, g: g,
+    x2=lambda B, g: -g,
 )
-def subtract(B: Any, x: Any, y: Any) -> Any:
-    """x - y.   d/dx = g,   d/dy = -g."""
-    return B.subtract(x, y)
+def subtract(B: Any, x1: Any, x2: Any, /) -> Any:
+    """x1 - x2.   d/dx1 = g,   d/dx2 = -g."""
+    return B.subtract(x1, x2)
 
 
 @primitive(
-    x=lambda B, g, y: g * y,
-    y=lambda B, g, x: g * x,
+    x1=lambda B, g, x2: g * x2,
+    x2=lambda B, g, x1: g * x1,
 )
-def multiply(B: Any, x: Any, y: Any) -> Any:
-    """x·y.   d/dx = g·y,   d/dy = g·x."""
-    return B.multiply(x, y)
+def multiply(B: Any, x1: Any, x2: Any, /) -> Any:
+    """x1·x2.   d/dx1 = g·x2,   d/dx2 = g·x1."""
+    return B.multiply(x1, x2)
 
 
 @primitive(
-    x=lambda B, g, y: g / y,
-    y=lambda B, g, y, out: -g * out / y,
+    x1=lambda B, g, x2: g / x2,
+    x2=lambda B, g, x2, out: -g * out / x2,
 )
-def divide(B: Any, x: Any, y: Any) -> Any:
-    """x / y.   d/dx = g/y,   d/dy = -g·out/y."""
-    return B.divide(x, y)
+def divide(B: Any, x1: Any, x2: Any, /) -> Any:
+    """x1 / x2.   d/dx1 = g/x2,   d/dx2 = -g·out/x2."""
+    return B.divide(x1, x2)
 
 
-def _pow_dx(B: Any, g: Any, x: Any, y: Any) -> Any:
-    """g·y·x^(y-1), and 0 where y = 0 (also at x = 0, where the formula gives 0·∞)."""
-    if isinstance(y, SCALARS):
-        if y == 0:
+def _pow_dx1(B: Any, g: Any, x1: Any, x2: Any) -> Any:
+    """g·x2·x1^(x2-1), and 0 where x2 = 0 (also at x1 = 0, where the formula gives 0·∞)."""
+    if isinstance(x2, SCALARS):
+        if x2 == 0:
             return B.zeros_like(g)
-        return g * (y * x) if y == 2 else g * (y * x ** (y - 1))
-    zero = y == 0
-    return g * B.where(zero, 0.0, y * x ** B.where(zero, 1.0, y - 1))
+        return g * (x2 * x1) if x2 == 2 else g * (x2 * x1 ** (x2 - 1))
+    zero = x2 == 0
+    return g * B.where(zero, 0.0, x2 * x1 ** B.where(zero, 1.0, x2 - 1))
 
 
-def _pow_dy(B: Any, g: Any, x: Any, out: Any) -> Any:
-    """g·out·ln x, and 0 where out = 0 or x = 0 ≤ y (the limit of the formula)."""
-    if isinstance(x, SCALARS):
-        return g * (out * (math.log(x) if x > 0 else 0.0 if x == 0 else math.nan))
-    zero = x == 0
-    return g * B.where(zero, 0.0, out * B.log(B.where(zero, 1.0, x)))
+def _pow_dx2(B: Any, g: Any, x1: Any, out: Any) -> Any:
+    """g·out·ln x1, and 0 where x1 = 0 (the limit of the formula for x2 > 0)."""
+    if isinstance(x1, SCALARS):
+        return g * (out * (math.log(x1) if x1 > 0 else 0.0 if x1 == 0 else math.nan))
+    zero = x1 == 0
+    return g * B.where(zero, 0.0, out * B.log(B.where(zero, 1.0, x1)))
 
 
-@primitive(x=_pow_dx, y=_pow_dy)
-def pow(B: Any, x: Any, y: Any) -> Any:
-    """x^y.   d/dx = g·y·x^(y-1), 0 where y = 0;   d/dy = g·out·ln x, 0 where x = 0."""
-    return B.pow(x, y)
+@primitive(x1=_pow_dx1, x2=_pow_dx2)
+def pow(B: Any, x1: Any, x2: Any, /) -> Any:
+    """x1^x2.   d/dx1 = g·x2·x1^(x2-1), 0 where x2 = 0;   d/dx2 = g·out·ln x1, 0 where x1 = 0."""
+    return B.pow(x1, x2)
 
 
-@primitive(x=lambda B, g, y: g, y=lambda B, g, x, y: -g * B.floor_divide(x, y))
-def remainder(B: Any, x: Any, y: Any) -> Any:
-    """x - y·⌊x/y⌋, the sign of y.   d/dx = g,   d/dy = -g·⌊x/y⌋."""
-    return B.remainder(x, y)
+@primitive(x1=lambda B, g: g, x2=lambda B, g, x1, x2: -g * B.floor_divide(x1, x2))
+def remainder(B: Any, x1: Any, x2: Any, /) -> Any:
+    """x1 - x2·⌊x1/x2⌋, the sign of x2.   d/dx1 = g,   d/dx2 = -g·⌊x1/x2⌋."""
+    return B.remainder(x1, x2)
 
 
 def _zero(B: Any, g: Any) -> Any:
     return B.zeros_like(g)
 
 
-@primitive(x=_zero, y=_zero)
-def floor_divide(B: Any, x: Any, y: Any) -> Any:
-    """⌊x/y⌋.   Derivatives are 0 (at the jumps too)."""
-    return B.floor_divide(x, y)
+@primitive(x1=_zero, x2=_zero)
+def floor_divide(B: Any, x1: Any, x2: Any, /) -> Any:
+    """⌊x1/x2⌋.   Derivatives are 0 (at the jumps too)."""
+    return B.floor_divide(x1, x2)
 
 
 @primitive(x=lambda B, g: -g)
-def negative(B: Any, x: Any) -> Any:
+def negative(B: Any, x: Any, /) -> Any:
     """-x.   d/dx = -g."""
     return B.negative(x)
 
 
 @primitive(x=lambda B, g: g)
-def positive(B: Any, x: Any) -> Any:
+def positive(B: Any, x: Any, /) -> Any:
     """+x.   d/dx = g."""
     return B.positive(x)
 
 
 @primitive(x=lambda B, g, x: g * B.sign(x))
-def abs(B: Any, x: Any) -> Any:
+def abs(B: Any, x: Any, /) -> Any:
     """|x|.   d/dx = g·sign(x), 0 at 0."""
     return B.abs(x)
 
 
 @primitive(x=lambda B, g, x: g * (2 * x))
-def square(B: Any, x: Any) -> Any:
+def square(B: Any, x: Any, /) -> Any:
     """x².   d/dx = 2·g·x."""
     return B.square(x)
 
 
 @primitive(x=lambda B, g, out: g / (2 * out))
-def sqrt(B: Any, x: Any) -> Any:
+def sqrt(B: Any, x: Any, /) -> Any:
     """√x.   d/dx = g/(2·out), infinite at 0."""
     return B.sqrt(x)
 
 
 @primitive(x=lambda B, g, out: -g * out * out)
-def reciprocal(B: Any, x: Any) -> Any:
-    """1/x.   d/dx = -g·out²."""
-    return B.reciprocal(x)
+def reciprocal(B: Any, x: Any, /) -> Any:
+    """1/x, of floating-point numbers.   d/dx = -g·out²."""
+    return 1 / x
 
 
 @primitive(
-    x=lambda B, g, x, out: g * _ratio(B, x, out),
-    y=lambda B, g, y, out: g * _ratio(B, y, out),
+    x1=lambda B, g, x1, out: g * _ratio(B, x1, out),
+    x2=lambda B, g, x2, out: g * _ratio(B, x2, out),
 )
-def hypot(B: Any, x: Any, y: Any) -> Any:
-    """√(x² + y²), without overflow.   d/dx = g·x/out,   d/dy = g·y/out, 0 at the origin."""
-    return B.hypot(x, y)
+def hypot(B: Any, x1: Any, x2: Any, /) -> Any:
+    """√(x1² + x2²), without overflow.   d/dx1 = g·x1/out,   d/dx2 = g·x2/out, 0 at the origin."""
+    return B.hypot(x1, x2)
 
 
 def _ratio(B: Any, x: Any, out: Any) -> Any:
@@ -171,92 +171,116 @@ def _ratio(B: Any, x: Any, out: Any) -> Any:
 # ---------------------------------------------------------------------- choice and comparison
 
 
-def _share(B: Any, g: Any, x: Any, y: Any, wins: Any) -> Any:
-    """g where `wins`, half of it where x = y, 0 elsewhere."""
-    return g * B.where(x == y, 0.5, B.where(wins, 1.0, 0.0 * g))
-
-
-def _masked(B: Any, g: Any, mask: Any) -> Any:
-    """g where mask, else 0."""
-    return B.where(mask, g, 0.0)
+def _share(B: Any, g: Any, x1: Any, x2: Any, loses: Any) -> Any:
+    """Half of g where x1 = x2, 0 where this side `loses`, g elsewhere (a NaN never loses)."""
+    return B.where(x1 == x2, 0.5 * g, B.where(loses, 0.0, g))
 
 
 @primitive(
-    x=lambda B, g, x, y: _share(B, g, x, y, x > y),
-    y=lambda B, g, x, y: _share(B, g, x, y, y > x),
+    x1=lambda B, g, x1, x2: _share(B, g, x1, x2, x1 < x2),
+    x2=lambda B, g, x1, x2: _share(B, g, x1, x2, x2 < x1),
 )
-def maximum(B: Any, x: Any, y: Any) -> Any:
-    """The greater of x and y.   g goes to the greater; ties share it evenly."""
-    return B.maximum(x, y)
+def maximum(B: Any, x1: Any, x2: Any, /) -> Any:
+    """The greater of x1 and x2; NaN if either is.   g goes to the greater; ties share it evenly."""
+    return B.maximum(x1, x2)
 
 
 @primitive(
-    x=lambda B, g, x, y: _share(B, g, x, y, x < y),
-    y=lambda B, g, x, y: _share(B, g, x, y, y < x),
+    x1=lambda B, g, x1, x2: _share(B, g, x1, x2, x1 > x2),
+    x2=lambda B, g, x1, x2: _share(B, g, x1, x2, x2 > x1),
 )
-def minimum(B: Any, x: Any, y: Any) -> Any:
-    """The smaller of x and y.   g goes to the smaller; ties share it evenly."""
-    return B.minimum(x, y)
+def minimum(B: Any, x1: Any, x2: Any, /) -> Any:
+    """The smaller of x1 and x2; NaN if either is.   g goes to the smaller; ties share it evenly."""
+    return B.minimum(x1, x2)
 
 
-def _inside(B: Any, x: Any, min: Any, max: Any) -> Any:
-    above = True if min is None else x >= min
-    below = True if max is None else x <= max
-    if above is True:
-        return x == x if below is True else below
-    return above if below is True else B.logical_and(above, below)
+@primitive(g=lambda B, G, mask: B.masked(G, mask))
+def masked(B: Any, g: Any, mask: Any) -> Any:
+    """g where the mask holds, else 0 (also where g is NaN or infinite).   d/dg = masked(G)."""
+    return B.masked(g, mask)
 
 
-@primitive(
-    x=lambda B, g, x, min, max: _masked(B, g, _inside(B, x, min, max)),
-    min=lambda B, g, x, min: _masked(B, g, x < min),
-    max=lambda B, g, x, max: _masked(B, g, x > max),
-)
+def _both(B: Any, first: Any, second: Any) -> Any:
+    """Both conditions; None is a condition that always holds."""
+    if first is None or second is None:
+        return second if first is None else first
+    return B.logical_and(first, second)
+
+
+def _clip_dx(B: Any, g: Any, x: Any, min: Any, max: Any) -> Any:
+    inside = _both(B, None if min is None else x >= min, None if max is None else x <= max)
+    return g if inside is None else B.masked(g, inside)
+
+
+def _clip_dmin(B: Any, g: Any, x: Any, min: Any, max: Any) -> Any:
+    ordered = None if max is None else min < max if hasattr(min, "shape") else max > min
+    return B.masked(g, _both(B, x < min, ordered))
+
+
+def _clip_dmax(B: Any, g: Any, x: Any, min: Any, max: Any) -> Any:
+    chosen = x > max
+    return B.masked(g, chosen if min is None else B.logical_or(chosen, max < min))
+
+
+@primitive(x=_clip_dx, min=_clip_dmin, max=_clip_dmax)
 def clip(B: Any, x: Any, min: Any = None, max: Any = None) -> Any:
-    """x limited to [min, max].   g goes to x inside (bounds included), to the bound outside."""
+    """x limited to [min, max]; max everywhere where min > max.
+
+    g goes to x inside (bounds included), to the bound outside.
+    """
     return B.clip(x, min, max)
 
 
 @primitive(
-    x=lambda B, g, condition: B.where(condition, g, 0.0),
-    y=lambda B, g, condition: B.where(condition, 0.0, g),
+    x1=lambda B, g, condition: B.masked(g, condition),
+    x2=lambda B, g, condition: B.masked(g, ~condition),
 )
-def where(B: Any, condition: Any, x: Any, y: Any) -> Any:
-    """x where the condition holds, else y.   g goes where the value came from."""
-    return B.where(condition, x, y)
+def where(B: Any, condition: Any, x1: Any, x2: Any, /) -> Any:
+    """x1 where the condition holds, else x2.   g goes where the value came from.
+
+    Raises TypeError if the condition is not boolean.
+    """
+    if type(condition) in SCALARS:
+        condition = B.asarray(condition)
+    if condition.dtype != B.bool:
+        raise TypeError(f"where: condition must be boolean, got dtype {B.dtype_of(condition)}")
+    if type(x1) in SCALARS and type(x2) in SCALARS:
+        pair = B.asarray([x1, x2])
+        x1, x2 = pair[0, ...], pair[1, ...]
+    return B.where(condition, x1, x2)
 
 
-@primitive(x=lambda B, g, x, y: g * B.sign(x) * B.copysign(B.ones_like(g), y))
-def copysign(B: Any, x: Any, y: Any) -> Any:
-    """|x| with the sign of y.   d/dx = g·sign(x)·sign(y);   d/dy = 0."""
-    return B.copysign(x, y)
+@primitive(x1=lambda B, g, x1, x2: g * B.sign(x1) * B.copysign(B.ones_like(g), x2), x2=_zero)
+def copysign(B: Any, x1: Any, x2: Any, /) -> Any:
+    """|x1| with the sign of x2.   d/dx1 = g·sign(x1)·sign(x2), 0 at 0;   d/dx2 = 0."""
+    return B.copysign(x1, x2)
 
 
 @primitive(x=_zero)
-def sign(B: Any, x: Any) -> Any:
-    """-1, 0 or 1.   d/dx = 0 (at the jumps too)."""
+def sign(B: Any, x: Any, /) -> Any:
+    """-1, 0 or 1; x/|x| of complex x.   d/dx = 0 (at the jumps too)."""
     return B.sign(x)
 
 
 @primitive(x=_zero)
-def floor(B: Any, x: Any) -> Any:
+def floor(B: Any, x: Any, /) -> Any:
     """The greatest integer not above x.   d/dx = 0 (at the jumps too)."""
     return B.floor(x)
 
 
 @primitive(x=_zero)
-def ceil(B: Any, x: Any) -> Any:
+def ceil(B: Any, x: Any, /) -> Any:
     """The smallest integer not below x.   d/dx = 0 (at the jumps too)."""
     return B.ceil(x)
 
 
 @primitive(x=_zero)
-def trunc(B: Any, x: Any) -> Any:
+def trunc(B: Any, x: Any, /) -> Any:
     """The integer part of x.   d/dx = 0 (at the jumps too)."""
     return B.trunc(x)
 
 
 @primitive(x=_zero)
-def round(B: Any, x: Any) -> Any:
+def round(B: Any, x: Any, /) -> Any:
     """The nearest integer, halves to even.   d/dx = 0 (at the jumps too)."""
     return B.round(x)

@@ -32,7 +32,9 @@ on tensors with `B` the namespace of operations (`create_graph=True`), where it 
 
 from __future__ import annotations
 
+import functools
 import inspect
+import sys
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -43,17 +45,21 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Rule = Callable[..., Any]
 
-RESERVED = ("out", "wants", "g", "B")
+RESERVED = ("out", "wants")
+
+MANY = sys.maxsize
+"""`outputs=MANY`: several outputs, how many depends on the arguments."""
 
 
 class Primitive:
     """What the engine knows about an operation: its forward, its rules and what they need.
 
     Attributes:
-        name: the operation's name, as errors and `repr` show it.
+        name: the operation's name, as errors and `repr` show it: the forward's, less underscores
+            in front.
         inputs: the names of the array inputs, in order; one name for all of a variadic `*xs`.
         metadata: the names of the arguments that are no arrays.
-        free: those of them that may be passed by position.
+        free, keyword: those of them that may be passed by position, and those that may not.
         aux: the names of the auxiliary outputs.
         outputs: the number of differentiable outputs.
         rules: rule by input name; empty if a joint rule serves all or nothing is differentiable.
@@ -70,7 +76,7 @@ class Primitive:
         outputs: int,
     ) -> None:
         self.forward = forward
-        self.name = forward.__name__
+        self.name = forward.__name__.lstrip("_")
         self.signature = inspect.signature(forward)
         parameters = list(self.signature.parameters.values())[1:]
         positional = [p for p in parameters if p.kind is p.POSITIONAL_ONLY]
@@ -82,18 +88,21 @@ class Primitive:
         self.inputs = tuple(p.name for p in positional or variadic)
         self.optional = tuple(p.name for p in positional if p.default is None)
         self.free = tuple(p.name for p in free)
-        keyword = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
-        self.metadata = (*self.free, *keyword)
+        self.keyword = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
+        self.metadata = (*self.free, *self.keyword)
+        self.positional_only = any(p.kind is p.POSITIONAL_ONLY for p in parameters)
         self.aux = aux
         self.outputs = outputs
         self.rules = rules
         self.joint = joint
         self._check(positional, variadic, parameters)
-        self.needs = {
-            key: tuple(inspect.signature(rule).parameters)[2:] for key, rule in self._all_rules()
-        }
+        self.needs = {key: _parameter_names(rule)[2:] for key, rule in self._all_rules()}
         self.saved = self._saved_names()
-        self.pull = compile_pull(self)
+
+    @functools.cached_property
+    def pull(self) -> Callable[..., None]:
+        """The first-order backward, compiled when it is first wanted."""
+        return compile_pull(self)
 
     @property
     def differentiable(self) -> bool:
@@ -128,7 +137,7 @@ class Primitive:
                     "pass metadata by keyword (after '*')"
                 )
         for p in parameters:
-            if p.kind is p.VAR_KEYWORD or p.name in RESERVED:
+            if p.kind is p.VAR_KEYWORD or p.name in RESERVED or p.name.startswith("_"):
                 raise TypeError(f"primitive {self.name}: parameter {p.name!r} is not allowed")
         if self.joint is not None and self.rules:
             raise TypeError(f"primitive {self.name}: give one joint rule or named rules, not both")
@@ -149,6 +158,13 @@ class Primitive:
         return f"<primitive {self.name}>"
 
 
+def _parameter_names(rule: Rule) -> tuple[str, ...]:
+    code = getattr(rule, "__code__", None)
+    if code is None:  # a partial or another callable
+        return tuple(inspect.signature(rule).parameters)
+    return tuple(code.co_varnames[: code.co_argcount])
+
+
 def primitive(
     joint: Rule | None = None,
     *,
@@ -162,7 +178,8 @@ def primitive(
         joint: one rule `(B, g, ...) -> tuple` for all inputs, instead of named ones.
         aux: names of auxiliary outputs: the forward returns `(out, *aux)`, callers get them as
             untracked tensors, and rules may name them.
-        outputs: number of differentiable outputs; the forward returns a tuple of them.
+        outputs: number of differentiable outputs; the forward returns a tuple of them. `MANY`
+            where the number depends on the arguments.
         rules: for each differentiable input, `(B, g, ...) -> gradient`.
 
     Returns:

@@ -1,0 +1,45 @@
+"""Importing the package in a fresh interpreter, against importing NumPy and PyTorch."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+
+from ..harness import OURS, Builder
+
+NAME = "import"
+DESCRIPTION = "import in a fresh interpreter, bytecode cached"
+TARGET = {"numpy": 0.5, "torch": 1.0}
+SELF_TIMED = True
+
+PROGRAM = """
+import time
+start = time.perf_counter()
+import {module}
+print(time.perf_counter() - start)
+"""
+
+
+def _seconds(module: str) -> float:
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    program = PROGRAM.format(module=module)
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
+    return float(done.stdout)
+
+
+def _build(module: str) -> Callable[[], float]:
+    if importlib.util.find_spec(module) is None:
+        raise ImportError(f"No module named {module!r}")
+    return partial(_seconds, module)
+
+
+def cases() -> dict[str, dict[str, Builder]]:
+    """One case: the three imports in turn."""
+    modules = {OURS: "tinygrad_bn", "numpy": "numpy", "torch": "torch"}
+    return {"cold process": {peer: partial(_build, name) for peer, name in modules.items()}}

@@ -1,0 +1,25 @@
+"""Fixtures for all tests."""
+
+import pytest
+
+from tests import strict_backend  # noqa: F401  (registers the backend)
+from tests.helpers import SEED
+from tinygrad_bn import use_backend
+from tinygrad_bn.backend import rng
+
+
+def pytest_report_header():
+    return f"seed of random data: {SEED}"
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    """Every test starts the random streams again."""
+    rng.manual_seed(SEED)
+
+
+@pytest.fixture(params=["numpy", "strict"])
+def backend(request):
+    """Each backend in turn, which is the default one during the test."""
+    with use_backend(request.param):
+        yield request.param

@@ -1,0 +1,320 @@
+"""The command line: help, exit codes, errors in one line, the main job, interruption."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tinygrad_bn import cli, data, nn
+from tinygrad_bn.backend import default_backend, set_default_backend
+from tinygrad_bn.commands import comparison as comparison_module
+from tinygrad_bn.commands import report
+from tinygrad_bn.commands.comparison import BinaryImages, Comparison, build_pair, is_milestone
+from tinygrad_bn.commands.settings import Settings
+from tinygrad_bn.serialization import load, save
+
+SHORT = ["--hidden", "16", "--batch-size", "100", "--eval-every", "5", "--no-plot"]
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch):
+    """The user's own choices stay out, and a backend chosen by a command does not stay."""
+    monkeypatch.delenv("TINYGRAD_BN_DATA", raising=False)
+    before = default_backend()
+    yield
+    set_default_backend(before)
+
+
+def run(*arguments):
+    return cli.main([str(a) for a in arguments])
+
+
+def usage_error(capsys, *arguments):
+    """What an error in the arguments says."""
+    with pytest.raises(SystemExit) as stop:
+        run(*arguments)
+    assert stop.value.code == 2
+    return capsys.readouterr().err
+
+
+def results(folder):
+    """The metrics without what depends on the clock."""
+    metrics = json.loads((folder / "metrics.json").read_text())
+    for name in comparison_module.NETWORKS:
+        del metrics[name]["train_seconds"]
+    return metrics
+
+
+# -------------------------------------------------------------------------------------- basics
+
+
+def test_help_and_version(capsys):
+    for arguments in (["--help"], ["train", "--help"], ["--version"]):
+        with pytest.raises(SystemExit) as stop:
+            run(*arguments)
+        assert stop.value.code == 0
+    out = capsys.readouterr().out
+    assert "tinygrad-bn 0." in out
+    for option in ("--data", "--steps", "--epochs", "--lr", "--momentum", "--hidden", "--seed"):
+        assert option in out
+    for option in ("--batch-size", "--activation", "--backend", "--out", "--resume", "--no-plot"):
+        assert option in out
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from tinygrad_bn import cli\n"
+        "try: cli.main(['train', '--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'rich', 'matplotlib', 'safetensors', 'tinygrad_bn.nn', 'tinygrad_bn.data'}\n"
+        "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_as_a_module():
+    command = [sys.executable, "-m", "tinygrad_bn", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("python -m tinygrad_bn 0.")
+
+
+def test_backends(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert run("backends") == 0
+    out = capsys.readouterr().out
+    (line,) = [x for x in out.splitlines() if "numpy" in x and "yes" in x]
+    assert np.__version__ in line
+    assert "cpu" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--steps", "0"], "argument --steps: must be an integer >= 1, got '0'"),
+        (["--steps", "1", "--epochs", "1"], "not allowed with argument --steps"),
+        (["--lr", "-1"], "argument --lr: must be a number >= 0, got '-1'"),
+        (["--lr", "nan"], "argument --lr: must be a number >= 0, got 'nan'"),
+        (["--hidden", "10,x"], "argument --hidden: must be an integer >= 1, got 'x'"),
+        (["--batch-size", "1"], "argument --batch-size: must be an integer >= 2, got '1'"),
+        (["--activation", "step"], "argument --activation: invalid choice: 'step'"),
+        (["--resume", "f", "--lr", "1", "--hidden", "3"], "--lr, --hidden: a resumed run keeps"),
+    ],
+)
+def test_usage_errors(capsys, arguments, message):
+    assert message in usage_error(capsys, "train", *arguments)
+
+
+def test_a_command_is_needed(capsys):
+    assert "command" in usage_error(capsys)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "/no/such/folder"], "folder '/no/such/folder' does not exist"),
+        (["--backend", "nunpy"], "unknown backend 'nunpy' .* did you mean 'numpy'"),
+        (["--resume", "/no/file"], "there is no file '/no/file'"),
+        (["--batch-size", "9000"], "--batch-size must be at most the 8000 training images"),
+    ],
+)
+def test_what_is_wrong_outside_is_told_in_one_line(capsys, tmp_path, arguments, message):
+    assert run("train", "--no-plot", "--out", tmp_path / "out", *arguments) == 1
+    err = capsys.readouterr().err
+    assert re.fullmatch(rf"tinygrad-bn: .*{message}.*\n", err)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_environment_that_names_no_backend(tmp_path):
+    command = [sys.executable, "-m", "tinygrad_bn", "train", "--no-plot", "--out", str(tmp_path)]
+    environment = {**os.environ, "TINYGRAD_BN_BACKEND": "nope"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "unknown backend 'nope' (chosen by the environment variable" in done.stderr
+
+
+def test_checkpoints_of_something_else(capsys, tmp_path):
+    save(tmp_path / "weights", {"a": np.ones(1)})
+    assert run("train", "--no-plot", "--resume", tmp_path / "weights") == 1
+    assert "holds tensors only, no training state" in capsys.readouterr().err
+    (tmp_path / "weights").write_bytes(b"text, not a checkpoint")
+    assert run("train", "--no-plot", "--resume", tmp_path / "weights") == 1
+    assert "is no safetensors file" in capsys.readouterr().err
+
+
+def test_an_output_folder_that_is_a_file(capsys, tmp_path):
+    (tmp_path / "f").write_text("")
+    assert run("train", *SHORT, "--steps", 1, "--out", tmp_path / "f") == 1
+    assert "File exists" in capsys.readouterr().err
+
+
+def test_without_matplotlib_it_says_so_before_training(capsys, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert run("train", "--steps", 1, "--out", tmp_path / "out") == 1
+    err = capsys.readouterr().err
+    assert "pip install 'tinygrad_bn[plot]', or leave the plot out with --no-plot" in err
+    assert not (tmp_path / "out").exists()
+
+
+# ---------------------------------------------------------------------------------------- train
+
+
+def test_the_main_job(capsys, tmp_path):
+    assert run("train", "--steps", 120, "--out", tmp_path) == 0
+    out = capsys.readouterr().out
+    assert "step 100: plain" in out
+    assert "120 steps" in out
+    assert (tmp_path / "accuracy.png").read_bytes().startswith(b"\x89PNG")
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["steps"] == [100, 120]
+    assert metrics["settings"]["hidden"] == [100, 100, 100]
+    plain, normalized = (metrics[name]["test_accuracy"][0] for name in ("plain", "batch_norm"))
+    assert plain < 0.2
+    assert normalized > 0.7
+    weights = load(tmp_path / "batch_norm.safetensors")
+    net = build_pair(Settings(), 784)["batch_norm"]
+    net.load_state_dict(weights)
+    assert "1.running_mean" in weights
+
+
+def test_epochs_are_counted_in_whole_batches(tmp_path):
+    assert run("train", *SHORT, "--epochs", 1, "--batch-size", 3000, "--out", tmp_path) == 0
+    assert results(tmp_path)["steps"] == [2]
+
+
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "softplus"])
+def test_options_reach_the_networks(tmp_path, activation):
+    options = ["--activation", activation, "--momentum", 0.9, "--hidden", "8,6", "--seed", 4]
+    arguments = ["train", "--steps", 3, *SHORT, *options, "--out", tmp_path]
+    assert run(*arguments, "--backend", "numpy") == 0
+    settings = results(tmp_path)["settings"]
+    assert settings["activation"] == activation
+    assert (settings["momentum"], settings["hidden"], settings["seed"]) == (0.9, [8, 6], 4)
+    assert load(tmp_path / "plain.safetensors")["2.weight"].shape == (6, 8)
+
+
+def test_the_folder_with_the_data(monkeypatch, tmp_path):
+    asked = []
+    shipped = data.mnist(subset=True)
+    monkeypatch.setattr(
+        "tinygrad_bn.commands.train.mnist", lambda root: (asked.append(root), shipped)[1]
+    )
+    monkeypatch.chdir(tmp_path)
+    assert run("train", *SHORT, "--steps", 1, "--data", "digits", "--out", tmp_path) == 0
+    assert asked == [str(tmp_path / "digits")]
+
+
+def test_a_finished_run_can_be_extended(capsys, tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert run("train", *SHORT, "--steps", 15, "--out", whole) == 0
+    assert run("train", *SHORT, "--steps", 10, "--out", parts) == 0
+    checkpoint = parts / "checkpoint.safetensors"
+    assert run("train", "--no-plot", "--resume", checkpoint, "--steps", 15) == 0
+    assert results(parts) == results(whole)
+    for name in ("plain", "batch_norm"):
+        file = f"{name}.safetensors"
+        assert (whole / file).read_bytes() == (parts / file).read_bytes()
+    assert run("train", "--no-plot", "--resume", checkpoint, "--steps", 3) == 1
+    assert "is at step 15 already: --steps must be at least that" in capsys.readouterr().err
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
+    arguments = [*SHORT, "--seed", "3", "--steps", "4000"]
+    whole, parts = tmp_path / "whole", tmp_path / "with space"
+    program = [sys.executable, "-m", "tinygrad_bn", "train"]
+    command = [*program, *arguments, "--out", str(parts)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    first = [process.stdout.readline(), process.stdout.readline()]
+    assert "step 100" in first[1]
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, (out, err)
+    assert err == ""
+    shown = out.splitlines()[-1].strip()
+    assert shown == f"python -m tinygrad_bn train --resume '{parts / 'checkpoint.safetensors'}'"
+    told = int(re.search(r"Interrupted after step ([\d,]+);", out).group(1).replace(",", ""))
+    steps = str(told + 40)
+    again = [sys.executable, *shlex.split(shown)[1:], "--steps", steps, "--no-plot"]
+    done = subprocess.run(again, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert run("train", *arguments[:-1], steps, "--out", whole) == 0
+    assert results(parts) == results(whole)
+
+
+def test_ctrl_c_before_the_training(monkeypatch, capsys, tmp_path):
+    def interrupted(root):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tinygrad_bn.commands.train.mnist", interrupted)
+    assert run("train", *SHORT, "--out", tmp_path) == 130
+    assert capsys.readouterr().err == "tinygrad-bn: interrupted\n"
+
+
+# --------------------------------------------------------------------------------------- pieces
+
+
+def test_the_pair_starts_with_the_same_weights(backend):
+    plain, normalized = build_pair(Settings(hidden=(20, 30)), 50).values()
+    linear = [[m for m in net if isinstance(m, nn.Linear)] for net in (plain, normalized)]
+    for a, b in zip(*linear, strict=True):
+        assert a.weight.tolist() == b.weight.tolist()
+    assert np.std(linear[0][1].weight.tolist()) == pytest.approx(0.1, rel=0.1)
+    assert plain[0].bias.tolist() == [0] * 20
+    assert normalized[0].bias is None
+    assert sum(isinstance(m, nn.BatchNorm) for m in normalized) == 2
+
+
+def test_images_are_binary():
+    pixels = np.array([[[0, 127], [128, 255]]], np.uint8)
+    images = BinaryImages(data.ImageDataset(pixels, np.array([7])))
+    x, y = images[np.array([0])]
+    assert x.tolist() == [[0, 0, 1, 1]]
+    assert x.dtype == np.float32
+    assert y.tolist() == [7]
+    assert (len(images), images.features) == (1, 4)
+
+
+def test_milestones():
+    found = [n for n in range(1, 60_000) if is_milestone(n)]
+    assert found == [100, 500, 1000, 5000, 10_000, 50_000]
+
+
+def test_the_summary_counts_steps_to_the_plain_best(monkeypatch):
+    train, test = data.mnist(subset=True)
+    pair = Comparison(Settings(hidden=(4,)), train, test)
+    pair.curve = {
+        "steps": [10, 20, 30],
+        "plain": {"accuracy": [0.1, 0.5, 0.4], "loss": [3.0, 2.0, 1.0]},
+        "batch_norm": {"accuracy": [0.3, 0.4, 0.45], "loss": [3.0, 2.0, 1.0]},
+    }
+    summary = report.summarize(pair)
+    assert summary["plain_best_accuracy"] == 0.5
+    assert summary["plain"]["steps_to_plain_best"] == 20
+    assert summary["batch_norm"]["steps_to_plain_best"] is None
+    pair.curve["batch_norm"]["accuracy"][0] = 0.5
+    assert report.summarize(pair)["batch_norm"]["steps_to_plain_best"] == 10
+
+
+def test_the_live_bar(monkeypatch):
+    import io
+
+    from rich.console import Console
+
+    from tinygrad_bn.commands.display import display
+
+    train, test = data.mnist(subset=True)
+    pair = Comparison(Settings(hidden=(4,), steps=5, eval_every=2), train, test)
+    console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    with display(console, pair) as show:
+        for step in pair.run():
+            show(step)
+    shown = console.file.getvalue()
+    assert "5/5" in shown
+    assert re.search(r"plain \d+\.\d%, with batch norm \d+\.\d%", shown)

@@ -1,0 +1,141 @@
+"""`tinygrad-bn train`: the paper's network with and without batch normalization."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from tinygrad_bn import set_default_backend
+from tinygrad_bn.backend import BackendUnavailableError, UnknownBackendError, default_backend
+from tinygrad_bn.data import mnist
+from tinygrad_bn.plotting import plot_accuracy, require_matplotlib
+from tinygrad_bn.serialization import CheckpointError, load_checkpoint
+from tinygrad_bn.training import InterruptGuard
+
+from . import report
+from .comparison import KIND, NETWORKS, Comparison
+from .errors import CommandError, Interrupted, expecting
+from .settings import Settings
+
+CHECKPOINT = "checkpoint.safetensors"
+PLOT = "accuracy.png"
+
+
+def run(options: Mapping[str, Any], program: str) -> None:
+    """Train, show, write.
+
+    `options` holds what the user gave, by the names of `Settings`, and besides `epochs`, `out`,
+    `resume` and `plot`; `program` is how the user called us.
+
+    Raises CommandError for what may go wrong outside, Interrupted after Ctrl-C.
+    """
+    if options["plot"]:
+        with expecting(ImportError):
+            _require_plot()
+    comparison = _prepare(options)
+    out = _folder(options)
+    console = Console()
+    _train(comparison, out, console, program)
+    summary = report.summarize(comparison)
+    with expecting(OSError):
+        comparison.save(out / CHECKPOINT)
+        paths = report.write_files(comparison, summary, out)
+        if options["plot"]:
+            paths.append(out / PLOT)
+            curves = {t: summary[name]["test_accuracy"] for name, t in NETWORKS.items()}
+            plot_accuracy(paths[-1], summary["steps"], curves)
+    console.print(report.table(summary))
+    console.print("Wrote", ", ".join(str(path) for path in paths), soft_wrap=True, highlight=False)
+
+
+def _require_plot() -> None:
+    try:
+        require_matplotlib()
+    except ImportError as error:
+        raise ImportError(f"{error}, or leave the plot out with --no-plot") from error
+
+
+def _prepare(options: Mapping[str, Any]) -> Comparison:
+    """A comparison at its start, or where the checkpoint left it."""
+    given = {f.name: options[f.name] for f in dataclasses.fields(Settings) if f.name in options}
+    if "data" in given:
+        given["data"] = str(Path(given["data"]).absolute())  # a resumed run may start elsewhere
+    tree = None
+    settings = Settings(**given)
+    if "resume" in options:
+        tree = _read_checkpoint(options["resume"])
+        settings = dataclasses.replace(Settings.load(tree["settings"]), **given)
+    with expecting(UnknownBackendError, BackendUnavailableError):
+        if settings.backend is not None:
+            set_default_backend(settings.backend)
+        default_backend()
+    with expecting(OSError, ValueError):
+        train, test = mnist(settings.data)
+    if settings.batch_size > len(train):
+        raise CommandError(
+            f"--batch-size must be at most the {len(train)} training images, "
+            f"got {settings.batch_size}"
+        )
+    if "epochs" in options:
+        steps = options["epochs"] * (len(train) // settings.batch_size)
+        settings = dataclasses.replace(settings, steps=steps)
+    comparison = Comparison(settings, train, test)
+    if tree is not None:
+        with expecting(ValueError):
+            _restore(comparison, tree, options["resume"])
+    return comparison
+
+
+def _read_checkpoint(path: str) -> Mapping[str, Any]:
+    with expecting(CheckpointError, OSError):
+        tree = load_checkpoint(path)
+    if tree.get("kind") != KIND:
+        raise CommandError(f"{path} is a checkpoint, but not one of this command")
+    return tree
+
+
+def _restore(comparison: Comparison, tree: Mapping[str, Any], path: str) -> None:
+    try:
+        comparison.restore(tree)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    if comparison.step > comparison.settings.steps:
+        raise ValueError(
+            f"{path} is at step {comparison.step} already: "
+            f"--steps must be at least that, got {comparison.settings.steps}"
+        )
+
+
+def _folder(options: Mapping[str, Any]) -> Path:
+    """The folder for the results, made if need be."""
+    default = Path(options["resume"]).parent if "resume" in options else Path("runs/train")
+    out = Path(options.get("out", default))
+    with expecting(OSError):
+        out.mkdir(parents=True, exist_ok=True)
+    return out
+
+
+def _train(comparison: Comparison, out: Path, console: Console, program: str) -> None:
+    from .display import display
+
+    with InterruptGuard() as guard, display(console, comparison) as show:
+        for step in comparison.run():
+            show(step)
+            if guard.requested:
+                break
+    if not guard.requested:
+        return
+    path = out / CHECKPOINT
+    with expecting(OSError):
+        comparison.save(path)
+    raise Interrupted(
+        f"Interrupted after step {comparison.step:,}; everything so far is saved. Go on with:\n"
+        f"  {program} train --resume {shlex.quote(str(path))}"
+    )
+
+

@@ -1,0 +1,113 @@
+"""Layers as functions: what they compute, given inputs and parameters, without a module.
+
+Most are operations of `tinygrad_bn` under the names that PyTorch users look for here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..autograd.runtime import make
+from ..backend import rng
+from ..dtypes import float32
+from ..ops import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    elu,
+    gelu,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    leaky_relu,
+    linear,
+    log_softmax,
+    mish,
+    mse_loss,
+    multiply,
+    nll_loss,
+    one_hot,
+    relu,
+    selu,
+    sigmoid,
+    silu,
+    smooth_l1_loss,
+    softmax,
+    softplus,
+    tanh,
+    zeros_like,
+)
+from ..tensor import Tensor
+from .normalization_functional import (
+    BatchStatistics,
+    batch_norm,
+    batch_renorm,
+    batch_statistics,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    normalize_by,
+    rms_norm,
+)
+
+__all__ = [
+    "BatchStatistics",
+    "batch_norm",
+    "batch_renorm",
+    "batch_statistics",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "cross_entropy",
+    "dropout",
+    "elu",
+    "gelu",
+    "group_norm",
+    "huber_loss",
+    "instance_norm",
+    "kl_div",
+    "l1_loss",
+    "layer_norm",
+    "leaky_relu",
+    "linear",
+    "log_softmax",
+    "mish",
+    "mse_loss",
+    "nll_loss",
+    "normalize_by",
+    "one_hot",
+    "relu",
+    "rms_norm",
+    "selu",
+    "sigmoid",
+    "silu",
+    "smooth_l1_loss",
+    "softmax",
+    "softplus",
+    "tanh",
+]
+
+
+def check_probability(owner: str, p: Any) -> float:
+    """`p` as a float in [0, 1]; ValueError that names `owner` otherwise."""
+    if not 0 <= p <= 1:
+        raise ValueError(f"{owner}: p must be in [0, 1], got {p}")
+    return float(p)
+
+
+def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
+    """x with each element set to zero with probability p and the others divided by 1 - p.
+
+    Unchanged if not `training`. The mask comes from the random stream of the tensor's backend.
+
+    Raises ValueError unless 0 <= p <= 1.
+    Source: Srivastava et al., "Dropout", JMLR 15, 2014.
+    """
+    p = check_probability("dropout", p)
+    if not training or p == 0:
+        return x
+    if p == 1:
+        return multiply(x, zeros_like(x))
+    backend = x._backend
+    numbers = backend.from_numpy(rng.stream(backend).uniform(x.shape, float32))
+    mask = backend.astype(numbers >= p, x.dtype) / (1 - p)
+    return multiply(x, make(backend, mask, None))

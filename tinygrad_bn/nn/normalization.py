@@ -1,0 +1,374 @@
+"""Batch normalization layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self
+
+from .. import ops
+from ..autograd import is_recomputing
+from . import normalization_functional as F
+from .checks import check_size
+from .module import Module
+from .parameter import Parameter
+from .running_statistics import RunningStatistics
+
+REFUSED: Any = object()
+_SOURCES = ("auto", "batch", "population")
+
+
+class BatchNorm(RunningStatistics):
+    """Batch normalization of any layout: act(weight·(x - mean)/√(var + eps) + bias).
+
+    Three things are separate: whose statistics normalise (`normalize_with`), whether the
+    population estimate learns from the batch (`update_statistics`, in training only), and
+    whether weight and bias learn (`affine`, `scale`, `shift`, their `requires_grad`).
+
+    Shapes: x any; weight, bias, running_mean and running_var have that of its axes `axis`.
+
+    Args:
+        num_features: the length of the kept axis, or a tuple of lengths for several.
+        axis: the axis or axes with features of their own; all others are averaged over.
+        eps: added to the variance.
+        decay: the weight of the old estimate: running = decay·running + (1 - decay)·batch;
+            None averages all batches evenly.
+        affine: whether there are weight and bias; `scale` and `shift` decide for each by itself.
+        track_running_stats: whether there is a population estimate at all; without one the batch
+            normalises in evaluation too.
+        normalize_with: "batch", "population", or "auto": the batch in training.
+        update_statistics: whether training batches move the population estimate.
+        single_value: what to do in training with one value per channel, which has no variance:
+            "error", or "population" to normalise by the estimate and leave it alone.
+        activation, slope: None, "relu" or "leaky_relu" after the affine map, in the same step.
+        ghost_size: groups of so many samples have statistics of their own.
+        name: shown by `repr` and in errors, to tell the layers of a model apart.
+        momentum: refused; the message says how to convert it to `decay`.
+        dtype, backend: of parameters and buffers; default float32 on the default backend.
+
+    Buffers (PyTorch's names): running_mean, running_var (unbiased, m/(m - 1), starts at one),
+    num_batches_tracked; and num_batches_skipped (not saved): for each channel how many batches
+    held NaN or Inf there and were not taken into its estimate.
+
+    Raises:
+        ValueError: in forward, for an x that does not fit, or one value per channel.
+
+    Source: Ioffe and Szegedy, "Batch Normalization", 2015. All of it: docs/batchnorm.md.
+    """
+
+    ranks: tuple[int, ...] = ()
+    weight: Parameter | None
+    bias: Parameter | None
+
+    def __init__(
+        self,
+        num_features: int | tuple[int, ...],
+        *,
+        axis: int | tuple[int, ...] = 1,
+        eps: float = 1e-5,
+        decay: float | None = 0.9,
+        affine: bool = True,
+        scale: bool | None = None,
+        shift: bool | None = None,
+        track_running_stats: bool = True,
+        normalize_with: str = "auto",
+        update_statistics: bool = True,
+        single_value: str = "error",
+        activation: str | None = None,
+        slope: float = 0.01,
+        ghost_size: int | None = None,
+        name: str | None = None,
+        momentum: Any = REFUSED,
+        dtype: Any = None,
+        backend: Any = None,
+    ) -> None:
+        super().__init__()
+        owner = type(self).__name__
+        refuse_momentum(owner, momentum)
+        self.num_features, self.axis = num_features, axis
+        lengths = num_features if isinstance(num_features, tuple) else (num_features,)
+        shape = tuple([check_size(owner, "num_features", n) for n in lengths])
+        if len(shape) != (1 if isinstance(axis, int) else len(axis)):
+            raise ValueError(
+                f"{owner}: num_features must have a length for each axis of axis={axis!r}, "
+                f"got {num_features!r}"
+            )
+        self._lengths = shape
+        self.eps, self.decay = eps, check_decay(owner, decay)
+        self.normalize_with = _one_of(owner, "normalize_with", normalize_with, _SOURCES)
+        self.single_value = _one_of(owner, "single_value", single_value, ("error", "population"))
+        self.update_statistics = update_statistics
+        self.activation, self.slope, self.ghost_size = activation, slope, ghost_size
+        self.frozen, self.name = False, name
+        options = {"dtype": dtype, "device": backend}
+        scale, shift = [affine if given is None else given for given in (scale, shift)]
+        self.register_parameter("weight", Parameter(ops.ones(shape, **options)) if scale else None)
+        self.register_parameter("bias", Parameter(ops.zeros(shape, **options)) if shift else None)
+        self._make_buffers(shape if track_running_stats else None, options)
+
+    # -------------------------------------------------------------------------- controls
+
+    def freeze(self, *, affine: bool = False) -> Self:
+        """Normalise by the population estimate and leave it alone, in training mode too.
+
+        `train()` does not undo it, `unfreeze()` does. With `affine`, weight and bias stop
+        gathering gradients as well.
+        """
+        if self.running_mean is None:
+            raise ValueError(
+                f"{type(self).__name__}: freeze() needs a population estimate, and this layer has "
+                "track_running_stats=False"
+            )
+        self.frozen = True
+        if affine:
+            self.requires_grad_(False)
+        return self
+
+    def unfreeze(self) -> Self:
+        """Undo `freeze()`; weight and bias gather gradients again."""
+        self.frozen = False
+        self.requires_grad_(True)
+        return self
+
+    @property
+    def normalizes_by_batch(self) -> bool:
+        """Whether the next forward uses the statistics of its batch."""
+        if self.running_mean is None:
+            return True
+        if self.frozen:
+            return False
+        return self.training if self.normalize_with == "auto" else self.normalize_with == "batch"
+
+    @property
+    def updates(self) -> bool:
+        """Whether the next forward moves the population estimate."""
+        return (
+            self.training
+            and self.update_statistics
+            and not self.frozen
+            and self.running_mean is not None
+            and not is_recomputing()
+        )
+
+    # --------------------------------------------------------------------------- forward
+
+    def forward(
+        self, x: Any, *, mask: Any = None, weights: Any = None, residual: Any = None
+    ) -> Any:
+        """x normalised; mask, weights and residual as in `nn.functional.batch_norm`."""
+        extent = self._check_input(x)
+        by_batch = self.normalizes_by_batch
+        if extent == 1 and by_batch and self.training:
+            if self.single_value == "error" or self.running_mean is None:
+                raise ValueError(
+                    f"{self!r}: one value per channel has no variance, got x of shape {x.shape} "
+                    "in training; use a larger batch, or single_value='population' to normalise "
+                    "such a batch by the population estimate"
+                )
+            by_batch = False
+        updates = self.updates and extent > 1
+        if not by_batch:
+            y = self._by_population(x, mask, residual)
+            if updates:
+                self._observe(F.batch_statistics(x, axis=self.axis, mask=mask, weights=weights))
+            return y
+        y, statistics = self._by_batch(x, mask=mask, weights=weights, residual=residual)
+        if updates:
+            self._observe(statistics)
+        return y
+
+    def _by_batch(self, x: Any, **options: Any) -> tuple[Any, F.BatchStatistics]:
+        return F.batch_norm(
+            x,
+            self.weight,
+            self.bias,
+            axis=self.axis,
+            eps=self.eps,
+            activation=self.activation,
+            slope=self.slope,
+            ghost_size=self.ghost_size,
+            **options,
+        )
+
+    def _by_population(self, x: Any, mask: Any, residual: Any) -> Any:
+        y = F.normalize_by(
+            x,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            axis=self.axis,
+            eps=self.eps,
+            activation=self.activation,
+            slope=self.slope,
+            residual=residual,
+        )
+        return y if mask is None else F.blank(y, mask, self.axis)
+
+    def _check_input(self, x: Any) -> int:
+        """How many values of x each channel has; ValueError if x does not fit this layer."""
+        shape = x.shape
+        n = len(shape)
+        if self.ranks and n not in self.ranks:
+            wanted = " or ".join(str(r) for r in self.ranks)
+            raise ValueError(
+                f"{type(self).__name__}: x must have {wanted} axes, got shape {tuple(shape)}"
+            )
+        kept = (self.axis,) if isinstance(self.axis, int) else self.axis
+        fits = all(-n <= a < n for a in kept)
+        if not fits or tuple([shape[a] for a in sorted([a % n for a in kept])]) != self._lengths:
+            raise ValueError(
+                f"{type(self).__name__}: x must have {self.num_features} features along axis "
+                f"{self.axis}, got shape {tuple(shape)}"
+            )
+        return F.extent(shape, kept)
+
+    def extra_repr(self) -> str:
+        """The size, and what differs from the defaults."""
+        parts = [f"{self.num_features}", f"eps={self.eps}", f"decay={self.decay}"]
+        defaults = {
+            "axis": 1,
+            "normalize_with": "auto",
+            "update_statistics": True,
+            "single_value": "error",
+            "activation": None,
+            "ghost_size": None,
+            "frozen": False,
+            "name": None,
+        }
+        parts += [f"{k}={getattr(self, k)!r}" for k, v in defaults.items() if getattr(self, k) != v]
+        if self.weight is None or self.bias is None:
+            parts.append(f"scale={self.weight is not None}, shift={self.bias is not None}")
+        if self.running_mean is None:
+            parts.append("track_running_stats=False")
+        return ", ".join(parts)
+
+
+class _Ranked(BatchNorm):
+    """`BatchNorm` with PyTorch's order of arguments, features along axis 1."""
+
+    def __init__(self, num_features: int, eps: float = 1e-5, **options: Any) -> None:
+        super().__init__(num_features, eps=eps, **options)
+
+
+class BatchNorm1d(_Ranked):
+    """`BatchNorm` over x (N, C) or (N, C, L); further arguments by keyword, see there."""
+
+    ranks = (2, 3)
+
+
+class BatchNorm2d(_Ranked):
+    """`BatchNorm` over x (N, C, H, W); further arguments by keyword, see there."""
+
+    ranks = (4,)
+
+
+class BatchNorm3d(_Ranked):
+    """`BatchNorm` over x (N, C, D, H, W); further arguments by keyword, see there."""
+
+    ranks = (5,)
+
+
+Schedule = float | Callable[[int], float]
+
+
+class BatchRenorm(BatchNorm):
+    """Batch renormalization: in training, `nn.functional.batch_renorm` towards the estimate.
+
+    Args:
+        r_max, d_max: the limits of the corrections, numbers or functions of the number of batches
+            seen (`renorm_schedule` gives those of the article).
+        num_features, options: as for `BatchNorm`, except `ghost_size`.
+
+    Source: Ioffe, "Batch Renormalization", 2017.
+    """
+
+    def __init__(
+        self,
+        num_features: int | tuple[int, ...],
+        *,
+        r_max: Schedule = 3.0,
+        d_max: Schedule = 5.0,
+        **options: Any,
+    ) -> None:
+        super().__init__(num_features, **options)
+        if self.ghost_size is not None or self.running_mean is None:
+            raise ValueError(
+                "BatchRenorm: draws the whole batch towards a population estimate; ghost_size and "
+                "track_running_stats=False do not go with it"
+            )
+        self.r_max, self.d_max = r_max, d_max
+
+    def _by_batch(self, x: Any, **options: Any) -> tuple[Any, F.BatchStatistics]:
+        step = int(self.num_batches_tracked) if self.num_batches_tracked is not None else 0
+        limits = [m(step) if callable(m) else m for m in (self.r_max, self.d_max)]
+        return F.batch_renorm(
+            x,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            r_max=limits[0],
+            d_max=limits[1],
+            axis=self.axis,
+            eps=self.eps,
+            activation=self.activation,
+            slope=self.slope,
+            **options,
+        )
+
+
+def renorm_schedule(start: int, stop: int, first: float, last: float) -> Callable[[int], float]:
+    """A limit that goes linearly from `first` at step `start` to `last` at step `stop`.
+
+    The article's: r_max = renorm_schedule(5000, 40000, 1, 3), d_max = renorm_schedule(5000,
+    25000, 0, 5). Raises ValueError unless start < stop.
+    """
+    if not start < stop:
+        raise ValueError(f"renorm_schedule: start must be < stop, got {start} and {stop}")
+
+    def limit(step: int) -> float:
+        part = min(max((step - start) / (stop - start), 0.0), 1.0)
+        return first + part * (last - first)
+
+    return limit
+
+
+# ------------------------------------------------------------------------------------ checks
+
+
+def refuse_momentum(owner: str, momentum: Any) -> None:
+    """TypeError for `momentum=`, with both conversions spelled out."""
+    if momentum is REFUSED:
+        return
+    both = ""
+    if isinstance(momentum, int | float):
+        both = f": decay={round(1 - momentum, 12)} and decay={momentum}"
+    raise TypeError(
+        f"{owner}: momentum means opposite things in PyTorch and Keras; pass decay, the weight of "
+        "the old estimate: decay = 1 - momentum for a value from PyTorch, decay = momentum for "
+        f"one from Keras{both} here (PyTorch's momentum=None is decay=None)"
+    )
+
+
+def check_decay(owner: str, decay: float | None) -> float | None:
+    """A number in [0, 1] or None; ValueError for anything else."""
+    if decay is not None and not 0 <= decay <= 1:
+        raise ValueError(f"{owner}: decay must be None or lie in [0, 1], got {decay!r}")
+    return decay
+
+
+def _one_of(owner: str, name: str, value: str, choices: tuple[str, ...]) -> str:
+    if value not in choices:
+        raise ValueError(f"{owner}: {name} must be one of {', '.join(choices)}, got {value!r}")
+    return value
+
+
+__all__ = [
+    "BatchNorm",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "BatchNorm3d",
+    "BatchRenorm",
+    "Module",
+    "renorm_schedule",
+]

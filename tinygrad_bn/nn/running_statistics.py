@@ -1,0 +1,163 @@
+"""The population estimate of a batch norm layer: buffers, their update, staging."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import ops
+from ..dtypes import int64
+from ..tensor import Tensor
+from .module import Module
+from .normalization_functional import BatchStatistics
+
+
+class RunningStatistics(Module):
+    """A module with running_mean, running_var and num_batches_tracked.
+
+    An update gives the buffers new arrays and leaves the old ones as they are, so a graph that
+    has saved them for its backward is not disturbed.
+
+    running_var gathers the unbiased variance, m/(m - 1) times the batch's. A channel whose batch
+    holds NaN or Inf keeps its estimate, and `num_batches_skipped` counts that. Such a channel, or
+    one with fewer than two values (by mask or weights), is counted in `num_updates_missed` too;
+    without a decay, num_batches_tracked - num_updates_missed batches are averaged.
+    """
+
+    running_mean: Tensor | None
+    running_var: Tensor | None
+    num_batches_tracked: Tensor | None
+    num_batches_skipped: Tensor | None
+    num_updates_missed: Tensor | None
+    decay: float | None
+
+    def _make_buffers(self, shape: tuple[int, ...] | None, options: dict[str, Any]) -> None:
+        """Register the buffers; `shape` None registers absent ones."""
+        absent = shape is None
+        whole = {"dtype": int64, "device": options["device"]}
+        buffers = {
+            "running_mean": None if absent else ops.zeros(shape, **options),
+            "running_var": None if absent else ops.ones(shape, **options),
+            "num_batches_tracked": None if absent else ops.zeros((), **whole),
+        }
+        for name, tensor in buffers.items():
+            self.register_buffer(name, tensor)
+        for name in ("num_batches_skipped", "num_updates_missed"):
+            counter = None if absent else ops.zeros(shape, **whole)
+            self.register_buffer(name, counter, persistent=False)
+        self._staging = False
+        self._staged: tuple[Any, Any, Any] | None = None
+
+    def reset_running_stats(self) -> None:
+        """Forget the estimate: mean 0, variance 1, no batch seen."""
+        if self.running_mean is None:
+            return
+        for buffer in self.buffers(recurse=False):
+            buffer.assign(1 if buffer is self.running_var else 0)
+        self._staged = None
+
+    def stage_statistics(self, staging: bool = True) -> None:
+        """From now on gather the statistics of batches until `commit_statistics()`.
+
+        With False, back to an update per batch; ValueError if what was gathered is not committed.
+        """
+        if not staging and self._staged is not None:
+            raise ValueError(
+                f"{type(self).__name__}: statistics are staged; call commit_statistics() first"
+            )
+        self._staging = staging
+
+    def commit_statistics(self) -> None:
+        """Update the estimate once, with the gathered batches merged as if they were one batch."""
+        staged, self._staged = self._staged, None
+        if staged is None:
+            return
+        n, mean, moment = staged
+        assert self.running_mean is not None
+        backend = self.running_mean._backend
+        var = moment / backend.where(n > 1, n, 1.0)
+        self._advance(mean, var, n, n > 1)
+
+    # ---------------------------------------------------------------------------- update
+
+    def _observe(self, statistics: BatchStatistics) -> None:
+        """Learn from the statistics of a batch: at once, or later if staging."""
+        mean, var, count = statistics
+        count = count._data if isinstance(count, Tensor) else count
+        if self._staging:
+            self._stage(mean._data, var._data, count)
+        else:
+            self._advance(mean._data, var._data, count, None)
+
+    def _advance(self, mean: Any, var: Any, count: Any, usable: Any) -> None:
+        """Move the estimate towards raw statistics (var biased), where they are usable."""
+        old_mean, old_var = self.running_mean, self.running_var
+        tracked, skipped = self.num_batches_tracked, self.num_batches_skipped
+        missed = self.num_updates_missed
+        assert old_mean is not None
+        assert old_var is not None
+        assert tracked is not None
+        assert skipped is not None
+        assert missed is not None
+        B = old_mean._backend
+        if isinstance(count, int):
+            unbiased = var * (count / (count - 1))
+        else:
+            several = count > 1
+            usable = several if usable is None else B.logical_and(usable, several)
+            unbiased = var * (count / B.where(several, count - 1, 1.0))
+        tracked._data = B.wrap(tracked._data + 1)
+        if self.decay is None:
+            seen = B.astype(tracked._data - missed._data, mean.dtype)
+            rate = 1.0 / B.where(seen > 0, seen, 1.0)
+        else:
+            rate = 1 - self.decay
+        before = old_mean._data.dtype
+        new_mean, new_var, finite = B.advance_estimate(
+            old_mean._data, old_var._data, mean, unbiased, usable, rate
+        )
+        old_mean._data = new_mean if new_mean.dtype == before else B.astype(new_mean, before)
+        old_var._data = new_var if new_var.dtype == before else B.astype(new_var, before)
+        if finite is not None:
+            _count(skipped, B.logical_not(finite))
+            usable = finite if usable is None else B.logical_and(finite, usable)
+            _count(missed, B.logical_not(usable))
+
+    def _stage(self, mean: Any, var: Any, count: Any) -> None:
+        """Merge a batch into what is staged, by Chan's formula; NaN and Inf stay out."""
+        assert self.running_mean is not None
+        assert self.num_batches_skipped is not None
+        B, skipped = self.running_mean._backend, self.num_batches_skipped
+        finite = B.isfinite(mean + var)
+        _count(skipped, B.logical_not(finite))
+        n = B.where(finite, count * B.ones_like(mean), 0.0)
+        mean, moment = B.where(finite, mean, 0.0), B.where(finite, var * n, 0.0)
+        if self._staged is not None:
+            m, old_mean, old_moment = self._staged
+            both = n + m
+            share = n / B.where(both > 0, both, 1.0)
+            delta = mean - old_mean
+            n, mean = both, old_mean + delta * share
+            moment = moment + old_moment + delta * delta * (m * share)
+        self._staged = n, mean, moment
+
+
+def _count(counter: Tensor, where: Any) -> None:
+    """Add 1 to a counter where a raw mask holds."""
+    B = counter._backend
+    counter._data = counter._data + B.astype(where, counter._data.dtype)
+
+
+def stage_statistics(model: Module, staging: bool = True) -> None:
+    """`stage_statistics` of every layer of `model` that keeps running statistics."""
+    for layer in _layers(model):
+        layer.stage_statistics(staging)
+
+
+def commit_statistics(model: Module) -> None:
+    """`commit_statistics` of every such layer: call it beside the optimizer's step."""
+    for layer in _layers(model):
+        layer.commit_statistics()
+
+
+def _layers(model: Module) -> list[RunningStatistics]:
+    return [m for m in model.modules() if isinstance(m, RunningStatistics)]

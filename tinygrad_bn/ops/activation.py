@@ -1,0 +1,175 @@
+"""Activation functions: elementwise, of floating-point tensors.
+
+Names and defaults are PyTorch's. Infinities give the limits that the formulas give in floating
+point (as in PyTorch, `silu(-∞)` is NaN); NaN stays NaN. All raise TypeError for integers.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..autograd import primitive
+
+__all__ = [
+    "elu",
+    "erf",
+    "gelu",
+    "leaky_relu",
+    "mish",
+    "relu",
+    "selu",
+    "sigmoid",
+    "silu",
+    "softplus",
+]
+
+SELU_ALPHA = 1.6732632423543772
+SELU_SCALE = 1.0507009873554805
+
+
+def require_floating(B: Any, name: str, x: Any, argument: str = "x") -> None:
+    """TypeError unless the raw array x is of real floating-point numbers."""
+    if not hasattr(x, "dtype"):
+        raise TypeError(f"{name}: {argument} must be a tensor, got {x!r}")
+    dtype = B.dtype_of(x)
+    if dtype.kind != "f":
+        raise TypeError(f"{name}: {argument} must be real floating point, got dtype {dtype.name}")
+
+
+@primitive(x=lambda B, g, out: g * (out * (1 - out)))
+def sigmoid(B: Any, x: Any, /) -> Any:
+    """σ(x) = 1/(1 + e⁻ˣ), without overflow.   d/dx = g·out·(1 - out)."""
+    require_floating(B, "sigmoid", x)
+    return B.sigmoid(x)
+
+
+@primitive(x=lambda B, g, out: B.masked(g, out != 0))
+def relu(B: Any, x: Any, /) -> Any:
+    """max(x, 0).   d/dx = g where x > 0 (or NaN), else 0, also at x = 0."""
+    require_floating(B, "relu", x)
+    return B.relu(x)
+
+
+@primitive(x=lambda B, g, x, negative_slope: B.where(x > 0, g, g * negative_slope))
+def leaky_relu(B: Any, x: Any, /, negative_slope: float = 0.01) -> Any:
+    """x where x > 0, else negative_slope·x.   d/dx = g where x > 0, else negative_slope·g."""
+    require_floating(B, "leaky_relu", x)
+    return B.where(x > 0, x, x * negative_slope)
+
+
+@primitive(x=lambda B, g, x, out, alpha: B.where(x > 0, g, g * (out + alpha)))
+def elu(B: Any, x: Any, /, alpha: float = 1.0) -> Any:
+    """x where x > 0, else alpha·(eˣ - 1).   d/dx = g where x > 0, else g·alpha·eˣ.
+
+    Source: Clevert et al., "Fast and Accurate Deep Network Learning by ELUs", 2016.
+    """
+    require_floating(B, "elu", x)
+    return B.where(x > 0, x, alpha * B.expm1(B.minimum(x, 0.0)))
+
+
+def _selu_dx(B: Any, g: Any, x: Any, out: Any) -> Any:
+    return B.where(x > 0, g * SELU_SCALE, g * (out + SELU_SCALE * SELU_ALPHA))
+
+
+@primitive(x=_selu_dx)
+def selu(B: Any, x: Any, /) -> Any:
+    """scale·x where x > 0, else scale·alpha·(eˣ - 1), with the two constants of the paper.
+
+    d/dx = g·scale where x > 0, else g·scale·alpha·eˣ; at 0 the latter.
+
+    Source: Klambauer et al., "Self-Normalizing Neural Networks", 2017.
+    """
+    require_floating(B, "selu", x)
+    negative = (SELU_SCALE * SELU_ALPHA) * B.expm1(B.minimum(x, 0.0))
+    return B.where(x > 0, SELU_SCALE * x, negative)
+
+
+def _silu_dx(B: Any, g: Any, x: Any) -> Any:
+    s = B.sigmoid(x)
+    return g * (s * (1 + x * (1 - s)))
+
+
+@primitive(x=_silu_dx)
+def silu(B: Any, x: Any, /) -> Any:
+    """x·σ(x), also called swish.   d/dx = g·σ(x)·(1 + x·(1 - σ(x)))."""
+    require_floating(B, "silu", x)
+    return B.silu(x)
+
+
+def _mish_dx(B: Any, g: Any, x: Any) -> Any:
+    t = B.tanh(B.softplus(x, beta=1.0, threshold=20.0))
+    return g * (t + x * B.sigmoid(x) * (1 - t * t))
+
+
+@primitive(x=_mish_dx)
+def mish(B: Any, x: Any, /) -> Any:
+    """x·tanh(softplus(x)).   d/dx = g·(t + x·σ(x)·(1 - t²)), t = tanh(softplus(x)).
+
+    Source: Misra, "Mish: A Self Regularized Non-Monotonic Activation Function", 2019.
+    """
+    require_floating(B, "mish", x)
+    return B.mish(x)
+
+
+def _softplus_dx(B: Any, g: Any, x: Any, beta: float, threshold: float) -> Any:
+    z = x * beta
+    return B.where(z > threshold, g, g * B.sigmoid(z))
+
+
+@primitive(x=_softplus_dx)
+def softplus(B: Any, x: Any, /, beta: float = 1.0, threshold: float = 20.0) -> Any:
+    """ln(1 + e^(beta·x))/beta, and x itself where beta·x > threshold.
+
+    d/dx = g·σ(beta·x), and g where beta·x > threshold.
+
+    Raises ValueError if beta is 0.
+    """
+    require_floating(B, "softplus", x)
+    if beta == 0:
+        raise ValueError(f"softplus: beta must not be 0, got {beta}")
+    return B.softplus(x, beta=beta, threshold=threshold)
+
+
+def _bell(B: Any, x: Any) -> tuple[Any, Any]:
+    """x limited to where e^(-x²/2) is not 0, and e^(-x²/2): neither overflows."""
+    z = B.clip(x, -40.0, 40.0)
+    return z, B.exp(-0.5 * (z * z))
+
+
+def _erf_dx(B: Any, g: Any, x: Any) -> Any:
+    _, e = _bell(B, x * math.sqrt(2))
+    return g * (e * (2 / math.sqrt(math.pi)))
+
+
+@primitive(x=_erf_dx)
+def erf(B: Any, x: Any, /) -> Any:
+    """2/√π·∫₀ˣ e^(-t²) dt, to the precision of the dtype.   d/dx = g·2/√π·e^(-x²)."""
+    require_floating(B, "erf", x)
+    return B.erf(x)
+
+
+def _gelu_dx(B: Any, g: Any, x: Any, approximate: str) -> Any:
+    z, e = _bell(B, x)
+    if approximate == "tanh":
+        c, square = math.sqrt(2 / math.pi), z * z
+        t = B.tanh(c * (z + 0.044715 * (z * square)))
+        slope = c * (1 + 3 * 0.044715 * square)
+        return g * (0.5 * (1 + t) + (0.5 * z) * (1 - t * t) * slope)
+    return g * (0.5 * (1 + B.erf(z * math.sqrt(0.5))) + z * e * (1 / math.sqrt(2 * math.pi)))
+
+
+@primitive(x=_gelu_dx)
+def gelu(B: Any, x: Any, /, approximate: str = "none") -> Any:
+    """x·Φ(x), Φ the distribution function of the standard normal.
+
+    approximate="tanh": Φ(x) ≈ (1 + tanh(√(2/π)·(x + 0.044715·x³)))/2.
+    d/dx = g·(Φ(x) + x·φ(x)), φ the density; of the approximation, its own derivative.
+
+    Raises ValueError for another `approximate` than "none" and "tanh".
+    Source: Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016.
+    """
+    require_floating(B, "gelu", x)
+    if approximate not in ("none", "tanh"):
+        raise ValueError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
+    return B.gelu(x, approximate=approximate)
