@@ -26,6 +26,7 @@ SHORT = ["--hidden", "16", "--batch-size", "100", "--eval-every", "5", "--no-plo
 def _clean(monkeypatch):
     """The user's own choices stay out, and a backend chosen by a command does not stay."""
     monkeypatch.delenv("TINYGRAD_BN_DATA", raising=False)
+    monkeypatch.setattr(sys, "argv", ["tinygrad-bn"])
     before = default_backend()
     yield
     set_default_backend(before)

@@ -102,7 +102,7 @@ def test_the_file_is_replaced_only_when_it_is_on_the_disk(tmp_path, monkeypatch)
 
 
 def test_missing_files_and_folders(tmp_path):
-    with pytest.raises(FileNotFoundError, match="load: there is no file '.*nothing'"):
+    with pytest.raises(FileNotFoundError, match=r"load: there is no file '.*nothing'"):
         load(tmp_path / "nothing")
     with pytest.raises(CheckpointError, match="is a folder, not a safetensors file"):
         load(tmp_path)
@@ -116,7 +116,7 @@ def test_every_truncation_is_refused(tmp_path):
     content = path.read_bytes()
     for length in range(len(content)):
         path.write_bytes(content[:length])
-        with pytest.raises(CheckpointError, match="weights' is (truncated|no safetensors)"):
+        with pytest.raises(CheckpointError, match=r"weights' is (truncated|no safetensors)"):
             load(path)
 
 
@@ -141,7 +141,7 @@ def test_a_dtype_that_is_not_supported(tmp_path):
     header = b'{"a":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}}'
     path = tmp_path / "weights"
     path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
-    with pytest.raises(CheckpointError, match="holds a dtype that is not supported: .*bfloat16"):
+    with pytest.raises(CheckpointError, match=r"holds a dtype that is not supported: .*bfloat16"):
         load(path)
 
 

@@ -166,7 +166,9 @@ def test_evaluation_weights_batches_by_samples_and_changes_nothing(backend):
 def test_accuracy(backend):
     scores = tg.asarray([[1.0, 2.0], [3.0, 0.0], [0.0, 1.0]])
     assert accuracy(scores, tg.asarray([1, 1, 1])) == pytest.approx(2 / 3)
-    with pytest.raises(ValueError, match=r"output must be \(N, C\) and target \(N,\), got \(3, 2\)"):
+    with pytest.raises(
+        ValueError, match=r"output must be \(N, C\) and target \(N,\), got \(3, 2\)"
+    ):
         accuracy(scores, scores)
 
 
@@ -230,7 +232,9 @@ def test_ctrl_c_saves_and_says_so(tmp_path):
     whole.fit(loader(), steps=12)
     rng.manual_seed(1)
     t, path = trainer(callbacks=[Press(5)]), tmp_path / "c"
-    with pytest.raises(TrainingInterrupted, match="interrupted after step 5; saved in .*c$") as stop:
+    with pytest.raises(
+        TrainingInterrupted, match=r"interrupted after step 5; saved in .*c$"
+    ) as stop:
         t.fit(loader(), steps=12, checkpoint_path=path)
     assert (stop.value.step, stop.value.checkpoint) == (5, str(path))
     assert isinstance(stop.value, KeyboardInterrupt)
@@ -241,7 +245,7 @@ def test_ctrl_c_saves_and_says_so(tmp_path):
 
 
 def test_ctrl_c_without_a_checkpoint():
-    with pytest.raises(TrainingInterrupted, match="interrupted after step 5$") as stop:
+    with pytest.raises(TrainingInterrupted, match=r"interrupted after step 5$") as stop:
         trainer(callbacks=[Press(5)]).fit(loader(), steps=12)
     assert stop.value.checkpoint is None
 
@@ -289,7 +293,11 @@ def test_a_live_bar_on_a_terminal(capsys, monkeypatch):
         ({"epochs": -1}, ValueError, "epochs must be >= 0, got -1"),
         ({"steps": 1, "validate_every": 0}, ValueError, "validate_every must be >= 1, got 0"),
         ({"steps": 1, "validate_every": 1}, ValueError, "validate_every needs validation="),
-        ({"steps": 1, "early_stopping": EarlyStopping()}, ValueError, "early_stopping needs valida"),
+        (
+            {"steps": 1, "early_stopping": EarlyStopping()},
+            ValueError,
+            "early_stopping needs valida",
+        ),
         ({"steps": 1, "checkpoint_every": 1}, ValueError, "needs checkpoint_path="),
     ],
 )
@@ -325,9 +333,11 @@ def test_arguments(act, message):
 def test_checkpoints_of_something_else(tmp_path):
     path = tmp_path / "c"
     trainer().fit(loader(), steps=1, checkpoint_path=path)
-    with pytest.raises(CheckpointError, match=r"c: load_state_dict: .*wrong shapes: 0\.weight: exp"):
+    with pytest.raises(
+        CheckpointError, match=r"c: load_state_dict: .*wrong shapes: 0\.weight: exp"
+    ):
         trainer(width=7).fit(loader(), steps=2, resume_from=path)
-    with pytest.raises(CheckpointError, match="c: DataLoader.*batch_size must be this loader's 4"):
+    with pytest.raises(CheckpointError, match=r"c: DataLoader.*batch_size must be this loader's 4"):
         trainer().fit(DataLoader(ArrayDataset(X, Y), 4), steps=2, resume_from=path)
     bare = trainer()
     bare.scheduler = None

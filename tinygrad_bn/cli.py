@@ -162,8 +162,7 @@ def _add_experiment(train: argparse.ArgumentParser) -> None:
         "--eval-every",
         type=_integer(1),
         metavar="N",
-        help="steps between two evaluations on the test images "
-        f"(default: {_DEFAULTS.eval_every})",
+        help=f"steps between two evaluations on the test images (default: {_DEFAULTS.eval_every})",
     )
 
 

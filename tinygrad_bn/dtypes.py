@@ -40,6 +40,8 @@ BY_NAME: dict[str, DType] = {
     )
 }
 
+_KNOWN = frozenset(BY_NAME.values())
+
 
 def canonical(dtype: Any) -> DType:
     """The dtype object for anything that names one: 'float32', np.float32, float, a dtype."""
@@ -47,7 +49,7 @@ def canonical(dtype: Any) -> DType:
         found = np.dtype(dtype)
     except TypeError:
         raise TypeError(f"not a dtype: {dtype!r}; known are {', '.join(BY_NAME)}") from None
-    if found.name not in BY_NAME:
+    if found not in _KNOWN:
         raise TypeError(f"dtype {found.name} is not supported; known are {', '.join(BY_NAME)}")
     return found
 

@@ -11,8 +11,9 @@ import numpy as np
 from . import dtypes, ops
 from .autograd import HookHandle, Leaf, Variable, differentiate, state
 from .autograd.graph import add_hook
+from .autograd.links import transfer
 from .autograd.mutation import note_mutation
-from .autograd.runtime import bind, make, transfer
+from .autograd.runtime import bind, make
 from .backend import Backend, BackendMismatchError, resolve_backend
 from .dtypes import DType
 from .tensor_methods import Methods
@@ -277,7 +278,14 @@ class Tensor(Operators, Methods):
             value = value._data
         if not isinstance(value, int | float | bool | complex | self._backend.array_type):
             value = self._backend.asarray(value)
-        self._data = self._backend.write(self._data, key, value)
+        try:
+            self._data = self._backend.write(self._data, key, value)
+        except (ValueError, TypeError, IndexError) as error:
+            shape = tuple(getattr(value, "shape", ()))
+            raise type(error)(
+                f"a tensor of shape {self.shape} cannot be assigned values of shape {shape} at "
+                f"{key!r}: {error}"
+            ) from error
         note_mutation(self._backend, self._data)
 
     # ---------------------------------------------------------------- container behaviour

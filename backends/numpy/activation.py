@@ -17,7 +17,7 @@ class NumPyActivation(ActivationReference):
     def masked(self, g: Any, mask: Any) -> Any:
         """g where the mask holds, else 0: bits of g and of a mask of all ones or all zeros.
 
-        Twice as fast as `np.where`, and unlike a product it gives 0 where g is NaN or infinite.
+        One pass fewer than `np.where`; a product would give NaN where g is NaN or infinite.
         """
         if g.dtype.kind != "f" or g.shape != mask.shape:
             return np.where(mask, g, np.zeros((), dtype=g.dtype))

@@ -131,6 +131,17 @@ def test_grad_walks_only_what_leads_to_the_inputs():
     assert g.tolist() == pytest.approx([4.0 * np.exp(3.0)])
 
 
+def test_nothing_beyond_the_inputs_is_evaluated():
+    """Neither below an input that is a result itself, nor below an output that does not matter."""
+    x, w = leaf([2.0]), leaf([3.0])
+    y, z = tg.exp(x), tg.exp(w)
+    (y * z).backward()
+    assert grad(y * y, y).tolist() == pytest.approx([2 * np.exp(2.0)])
+    assert grad(y * y, y, create_graph=True).tolist() == pytest.approx([2 * np.exp(2.0)])
+    fresh = leaf([5.0])
+    assert grad([fresh * fresh, z], fresh).tolist() == [10.0]
+
+
 def test_unused_inputs():
     x, w = leaf([2.0]), leaf([3.0])
     with pytest.raises(

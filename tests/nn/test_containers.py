@@ -48,7 +48,7 @@ def test_module_list():
     assert len(layers) == 4
     assert isinstance(layers[:2], nn.ModuleList)
     assert len(list(layers.parameters())) == 6
-    assert list(layers.state_dict())[0] == "0.weight"
+    assert next(iter(layers.state_dict())) == "0.weight"
 
 
 def test_module_dict():

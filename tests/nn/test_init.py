@@ -80,7 +80,7 @@ def test_gains():
     assert init.calculate_gain("tanh") == 5 / 3
     assert init.calculate_gain("leaky_relu", 0.2) == math.sqrt(2 / 1.04)
     assert init.calculate_gain("leaky_relu") == math.sqrt(2 / 1.0001)
-    with pytest.raises(ValueError, match="nonlinearity must be one of .*, got 'swish'"):
+    with pytest.raises(ValueError, match=r"nonlinearity must be one of .*, got 'swish'"):
         init.calculate_gain("swish")
 
 

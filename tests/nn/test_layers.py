@@ -173,7 +173,12 @@ LOSSES = [
     (nn.BCELoss(), P, T, np.mean(-T * np.log(P) - (1 - T) * np.log(1 - P))),
     (nn.BCEWithLogitsLoss(), Y, T, np.mean(np.log1p(np.exp(-Y)) + (1 - T) * Y)),
     (nn.KLDivLoss("sum"), np.log(P), P[::-1].copy(), np.sum(P[::-1] * np.log(P[::-1] / P))),
-    (nn.KLDivLoss("batchmean"), np.log(P), P[::-1].copy(), np.sum(P[::-1] * np.log(P[::-1] / P)) / 3),
+    (
+        nn.KLDivLoss("batchmean"),
+        np.log(P),
+        P[::-1].copy(),
+        np.sum(P[::-1] * np.log(P[::-1] / P)) / 3,
+    ),
 ]
 
 

@@ -30,7 +30,10 @@ def test_bias_of_another_dtype_promotes(backend):
 @pytest.mark.parametrize(
     ("shapes", "message"),
     [
-        (((2, 4), (3, 5)), "x must be (..., in) and weight (out, in), got x (2, 4) and weight (3, 5)"),
+        (
+            ((2, 4), (3, 5)),
+            "x must be (..., in) and weight (out, in), got x (2, 4) and weight (3, 5)",
+        ),
         (((), (3, 5)), "got x () and weight (3, 5)"),
         (((5,), (5,)), "got x (5,) and weight (5,)"),
         (((2, 5), (3, 5), (5,)), "linear: bias must be (3,), got (5,)"),

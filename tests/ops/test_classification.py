@@ -94,6 +94,7 @@ def test_weights_smoothing_and_ignored(backend, ignore_index, smoothing, weighte
             *class_losses(log_softmax(x), target, w, ignore_index, smoothing), reduction
         ),
         backends=[backend],
+        layouts=("contiguous", "reversed"),
         zero_size=False,
     )
 
@@ -130,6 +131,7 @@ def test_nll_loss(backend, shape, weighted, reduction):
         [normal(*shape), *weight],
         lambda x, w=None: reduced(*class_losses(x, target, w), reduction),
         backends=[backend],
+        layouts=("contiguous", "reversed"),
         zero_size=False,
     )
 

@@ -224,6 +224,25 @@ def test_masked_of_every_precision(dtype):
     np.testing.assert_array_equal(backend.masked(g, mask[0]), np.where(mask[0], g, 0))
 
 
+METHODS = "abs ceil cos cosh erf exp expm1 floor gelu isfinite isinf isnan log log1p reciprocal"
+METHODS += " relu round sigmoid sign sin sinh sqrt square tan tanh trunc"
+
+
+@pytest.mark.parametrize("name", METHODS.split())
+def test_methods_are_the_functions(name):
+    x = tg.Tensor([0.5, 1.75])
+    assert getattr(x, name)().tolist() == getattr(tg, name)(x).tolist()
+
+
+def test_methods_of_two_arguments():
+    x = tg.Tensor([0.5, 1.75])
+    assert x.clip(max=1.0).tolist() == [0.5, 1]
+    assert x.maximum(1.0).tolist() == [1, 1.75]
+    assert x.minimum(1.0).tolist() == [0.5, 1]
+    assert x.pow(2).tolist() == [0.25, 3.0625]
+    assert tg.Tensor([1 + 2j]).conj().tolist() == [1 - 2j]
+
+
 @pytest.mark.parametrize("fn", [f for f, *_ in BINARY], ids=_name)
 def test_signatures_are_the_standards(fn):
     parameters = inspect.signature(fn).parameters

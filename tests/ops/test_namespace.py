@@ -24,19 +24,21 @@ NAMED_TOO = {"clip"}
 NOT_IN_2024_12 = {"broadcast_shapes", "isin"}
 
 
-def _standard():
-    for name in sorted(vars(array_api_strict)):
-        function = getattr(array_api_strict, name)
+def _functions(namespace):
+    for name in sorted(vars(namespace)):
+        function = getattr(namespace, name)
         public = inspect.isfunction(function) and not name.startswith("_")
         if public and name not in NOT_IN_2024_12 and "strict_flags" not in name:
             yield name
 
 
-STANDARD = list(_standard())
+STANDARD = list(_functions(array_api_strict))
+LINALG = array_api_strict.linalg.__all__
 
 
-def test_the_list_is_whole():
+def test_the_lists_are_whole():
     assert len(STANDARD) > 120
+    assert len(LINALG) > 20
 
 
 def _described(name, namespace):
@@ -54,6 +56,11 @@ def _described(name, namespace):
 @pytest.mark.parametrize("name", STANDARD)
 def test_signatures(name):
     assert _described(name, tg) == _described(name, array_api_strict)
+
+
+@pytest.mark.parametrize("name", LINALG)
+def test_signatures_of_the_linear_algebra_extension(name):
+    assert _described(name, tg.linalg) == _described(name, array_api_strict.linalg)
 
 
 def test_constants_and_dtypes():

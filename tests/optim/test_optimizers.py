@@ -184,10 +184,18 @@ def parameter():
         (lambda: optim.SGD([3.0]), TypeError, "parameters must be tensors, got float"),
         (lambda: optim.SGD([parameter() * 2]), TypeError, r"must be leaves, got <multiply> of sha"),
         (lambda: optim.SGD([p := parameter(), p]), ValueError, r"shape \(1,\) is listed twice"),
-        (lambda: optim.SGD([parameter()], lr=-1), ValueError, "SGD: lr must be >= 0 and finite, got"),
+        (
+            lambda: optim.SGD([parameter()], lr=-1),
+            ValueError,
+            "SGD: lr must be >= 0 and finite, got",
+        ),
         (lambda: optim.SGD([parameter()], lr=math.nan), ValueError, "got nan"),
         (lambda: optim.SGD([parameter()], momentum=-1), ValueError, "momentum must be >= 0"),
-        (lambda: optim.SGD([parameter()], nesterov=True), ValueError, "nesterov needs momentum > 0"),
+        (
+            lambda: optim.SGD([parameter()], nesterov=True),
+            ValueError,
+            "nesterov needs momentum > 0",
+        ),
         (lambda: optim.Adam([parameter()], betas=(0.9, 1)), ValueError, r"two numbers in \[0, 1\)"),
         (lambda: optim.AdamW([parameter()], eps=-1), ValueError, "AdamW: eps must be >= 0"),
         (lambda: optim.SGD([{"lr": 1}]), ValueError, r"a group needs 'params', got \['lr'\]"),
@@ -216,7 +224,10 @@ def saved(**changes):
     [
         ({"state": {}}, "keys must be 'state' and 'param_groups'"),
         (saved(param_groups=[{"params": [0, 1]}]), r"must have \[1\] parameters, got \[2\]"),
-        (saved(param_groups=[{"params": [0], "lr": 1}]), r"lacks \['dampening'.*another optimizer's"),
+        (
+            saved(param_groups=[{"params": [0], "lr": 1}]),
+            r"lacks \['dampening'.*another optimizer's",
+        ),
         (saved(state={3: {}}), "no parameter has the number 3, there are 1"),
         (saved(state={0: {"exp_avg": None}}), "parameter 0 has unknown state 'exp_avg'"),
         (saved(state={0: {"momentum_buffer": np.ones(2)}}), r"must have shape \(1,\), got \(2,\)"),

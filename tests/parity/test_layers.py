@@ -25,7 +25,7 @@ def _twins(activation: str) -> tuple[Any, Any]:
     def build(library: Any, norm: Any) -> Any:
         return library.Sequential(
             library.Flatten(),
-            library.Linear(12, 7),
+            library.Linear(12, 7, bias=False),
             norm(7),
             getattr(library, activation)(),
             library.Linear(7, 3, bias=False),

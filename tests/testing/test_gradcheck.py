@@ -94,6 +94,17 @@ def test_strong_curvature_is_no_finding(full):
     assert gradcheck(lambda x: tg.exp(300.0 * x), leaf(0.01 * normal(3)), full=full)
 
 
+def test_curvature_that_only_the_smallest_step_resolves():
+    assert gradcheck(lambda x: tg.exp(1e4 * x), leaf([1e-5]))
+    wrong = unary(lambda B, x: B.exp(1e4 * x), lambda B, g, out: 1.01e4 * g * out)
+    wrong_at(wrong, [1e-5])
+
+
+def test_what_no_step_resolves_does_not_pass():
+    kink_at(lambda x: tg.exp(1e5 * x), [1e-6], match="do not converge as the step shrinks")
+    assert gradcheck(lambda x: tg.exp(1e5 * x), leaf([1e-6]), eps=1e-6)
+
+
 @both_ways
 def test_a_kink_nearby_is_no_finding(full):
     """Within the first step of the kink, outside of the last."""

@@ -38,8 +38,9 @@ import sys
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from .compiler import compile_call, compile_pull
+from .call_path import compile_call
 from .graph import Leaf, Node, Variable
+from .pull_path import compile_pull
 
 P = ParamSpec("P")
 R = TypeVar("R")

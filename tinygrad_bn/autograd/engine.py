@@ -15,7 +15,9 @@ from typing import Any
 
 from ..backend import BackendMismatchError
 from . import runtime
+from .anomaly import inspect_backward
 from .graph import Leaf, Node, Variable
+from .links import Link, complete, wrap_outputs
 from .mutation import check_unmodified
 from .state import set_grad_enabled, state, watch
 
@@ -48,13 +50,15 @@ def reachable(roots: Iterable[Any]) -> list[Node]:
     return sorted(seen, key=_by_sequence, reverse=True)
 
 
-def _leading_to(order: list[Any], targets: set[Any]) -> set[Any]:
-    """The nodes of `order` that depend on any of `targets` (which are among them)."""
+def _leading_to(order: list[Any], targets: set[Any]) -> tuple[set[Any], set[Any]]:
+    """`targets` with the nodes of `order` that depend on them, and the latter alone."""
     wanted = set(targets)
+    passing = set()
     for node in reversed(order):
         if any(parent in wanted for parent in node.parents):
             wanted.add(node)
-    return wanted
+            passing.add(node)
+    return wanted, passing
 
 
 def run(
@@ -101,7 +105,7 @@ def _walk_plain(order: list[Node], grads: dict[Any, Any], retain_graph: bool) ->
         if g is None:
             continue
         if g.__class__ is list:
-            g = runtime.complete(node, g, False)
+            g = complete(node, g, False)
         if node.hooks:
             g = _run_hooks(node, g, False)
         node.primitive.pull(node, g, grads, owned, None)
@@ -117,27 +121,27 @@ def _walk(
     capture: dict[Any, Any] | None,
 ) -> None:
     """Visit the nodes in order; see `run`."""
-    wanted = None if capture is None else _leading_to(order, set(capture))
+    wanted, passing = (None, None) if capture is None else _leading_to(order, set(capture))
     owned: set[Any] = set()
     for node in order:
         g = grads.pop(node, None)
         if g is None:
             continue
         if g.__class__ is list:
-            g = runtime.complete(node, g, create_graph)
+            g = complete(node, g, create_graph)
         if node.hooks:
             g = _run_hooks(node, g, create_graph)
         if capture is not None and node in capture:
             alone = getrefcount(g) == ALONE
             capture[node] = _kept(node, g, alone)
-        if wanted is not None and node not in wanted:
+        if passing is not None and node not in passing:
             continue
         if create_graph:
             _pull_recorded(node, g, grads, wanted)
         else:
             node.primitive.pull(node, g, grads, owned, wanted)
         if state.anomaly:
-            runtime.inspect_backward(node, g, grads)
+            inspect_backward(node, g, grads)
         if not retain_graph and node.saved:
             node.saved = None
 
@@ -194,7 +198,7 @@ def _as_gradient(node: Any, g: Any) -> Any:
 def _pull_recorded(node: Node, g: Any, grads: dict[Any, Any], wanted: set[Any] | None) -> None:
     """The second reading: evaluate a node's rules on tensors, so that they are recorded."""
     p = node.primitive
-    if isinstance(p, runtime.Link):
+    if isinstance(p, Link):
         p.pull(node, g, grads, None, wanted)
         return
     saved = node.saved if node.saved.__class__ is tuple else runtime.restore(node)
@@ -238,7 +242,7 @@ def _as_tensor(node: Node, name: str, value: Any, parents: dict[str, Any]) -> An
         return _attached(backend, value, parents[name])
     if name == "out":
         if p.outputs > 1:
-            return runtime.wrap_outputs(backend, value, node)
+            return wrap_outputs(backend, value, node)
         return _attached(backend, value, node)
     if name in p.aux:
         return runtime.plain(backend, value)

@@ -1,18 +1,11 @@
-"""What compiled call paths call when the straight line bends: odd arguments, fitting, anomalies."""
+"""What compiled call paths call off the straight line: odd arguments, freed values, fitting."""
 
 from __future__ import annotations
 
-import functools
-import math
-import sys
-import traceback
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from ..backend import Backend, BackendMismatchError, default_backend
-from .graph import Node, Variable, next_sequence
-from .mutation import check_unmodified
-from .state import state
+from .graph import Node, Variable
 
 if TYPE_CHECKING:
     from .definition import Primitive
@@ -146,109 +139,6 @@ def copied(x: Variable) -> Any:
     return namespace.astype(x, x.dtype, copy=True)  # type: ignore[attr-defined]
 
 
-# ---------------------------------------------------------------------------- several outputs
-
-
-class Link:
-    """A step of the graph that is no operation on one backend's arrays: it passes cotangents on."""
-
-    name = "link"
-    saved: tuple[str, ...] = ()
-
-    def pull(self, node: Node, g: Any, grads: Any, owned: Any, wanted: Any) -> None:
-        """Pass `g` (a raw array, or a tensor in a recorded backward) on to the parents."""
-        raise NotImplementedError
-
-
-class OutputLink(Link):
-    """Selects one output of an operation that has several."""
-
-    name = "output"
-
-    def __init__(self, index: int) -> None:
-        self.index = index
-
-    def pull(self, node: Node, g: Any, grads: Any, owned: Any, wanted: Any) -> None:
-        """Put the cotangent into its place in the tuple that the operation's rules get."""
-        (parent,) = node.parents
-        if wanted is not None and parent not in wanted:
-            return
-        slots = grads.setdefault(parent, [None] * len(parent.shape))
-        earlier = slots[self.index]  # from another selector of the same output
-        slots[self.index] = g if earlier is None else earlier + g
-
-
-class TransferLink(Link):
-    """A copy on another backend; the gradient travels back."""
-
-    name = "to"
-
-    def pull(self, node: Node, g: Any, grads: Any, owned: Any, wanted: Any) -> None:
-        """Move the cotangent to the parent's backend."""
-        (parent,) = node.parents
-        if wanted is not None and parent not in wanted:
-            return
-        recorded = isinstance(g, Variable)
-        d = transfer(g, parent.backend) if recorded else move(g, node.backend, parent.backend)
-        grads[parent] = grads[parent] + d if parent in grads else d
-
-
-def move(array: Any, source: Backend, target: Backend) -> Any:
-    """The contents of a raw array as an array of another backend."""
-    return target.from_numpy(source.to_numpy(array), copy=True)
-
-
-def transfer(x: Variable, target: Backend) -> Any:
-    """A tensor with the values of `x` on `target`, part of the same graph."""
-    if x._backend is target:
-        return x
-    array = move(x._data, x._backend, target)
-    track = x._node is not None and state.grad
-    return make(target, array, _link(_transfer, target, array, x._node) if track else None)
-
-
-def _link(link: Link, backend: Backend, array: Any, parent: Any) -> Node:
-    node = Node()
-    node.seq = next_sequence()
-    node.primitive = link  # type: ignore[assignment]
-    node.backend = backend
-    node.shape = array.shape
-    node.dtype = array.dtype
-    node.parents = (parent,)
-    node.saved = ()
-    node.hooks = None
-    node.trace = None
-    return node
-
-
-_transfer = TransferLink()
-_selector = functools.cache(OutputLink)
-
-
-def wrap_outputs(backend: Backend, arrays: tuple[Any, ...], node: Node | None) -> tuple[Any, ...]:
-    """Tensors for the outputs of one operation, each with a node that selects it."""
-    if node is None:
-        return tuple([make(backend, a, None) for a in arrays])
-    return tuple(
-        [
-            make(b, a, _link(_selector(i), b, a, node) if a.dtype in b.floating else None)
-            for b in (backend,)
-            for i, a in enumerate(arrays)
-        ]
-    )
-
-
-def complete(node: Node, slots: list[Any], create_graph: bool) -> tuple[Any, ...]:
-    """The tuple of cotangents for a node with several outputs: zeros where none arrived."""
-    cotangents = []
-    for g, shape, dtype in zip(slots, node.shape, node.dtype, strict=True):
-        if g is None:
-            g = node.backend.zeros(shape, dtype=dtype)
-            g = make(node.backend, g, None) if create_graph else g
-        cotangents.append(g)
-    return tuple(cotangents)
-
-
 # ----------------------------------------------------------------------------------- backward
 
 
@@ -272,84 +162,3 @@ def fit(node: Node, d: Any, parent: Any) -> Any:
             f"{node.name}: a rule returned a gradient of shape {tuple(d.shape)} for an input of "
             f"shape {tuple(parent.shape)}"
         ) from None
-
-
-# ------------------------------------------------------------------------------------ anomaly
-
-
-class AnomalyError(FloatingPointError):
-    """A NaN or an infinity was born while `detect_anomaly()` was on."""
-
-
-def _finite(backend: Backend, value: Any) -> bool:
-    if value is None:
-        return True
-    if isinstance(value, Variable):
-        value = value._data
-    if type(value) in SCALARS:
-        return math.isfinite(abs(value))
-    if isinstance(value, tuple | list):
-        return all(_finite(backend, v) for v in value)
-    if value.dtype not in backend.floating:
-        return True
-    return bool(backend.all(backend.isfinite(value)))
-
-
-def inspect_forward(
-    p: Primitive, backend: Backend, inputs: tuple[Any, ...], out: Any, node: Node | None
-) -> None:
-    """Under `detect_anomaly`: note who created a node; raise if its output went bad."""
-    if not state.anomaly:
-        return
-    trace = user_line()
-    if node is not None:
-        node.trace = trace
-    if not _finite(backend, out) and _finite(backend, inputs):
-        raise AnomalyError(f"{p.name}: forward gave NaN or Inf from finite inputs, at {trace}")
-
-
-def inspect_backward(node: Node, g: Any, before: dict[Any, Any]) -> None:
-    """Under `detect_anomaly`: raise if the gradients that `node` passed on went bad."""
-    if not _finite(node.backend, g):
-        return
-    for parent in node.parents:
-        value = before.get(parent)
-        if not _finite(node.backend, value):
-            raise AnomalyError(
-                f"{node.name}: backward gave NaN or Inf from a finite cotangent; "
-                f"the operation was recorded at {node.trace or '(outside detect_anomaly)'}"
-            )
-
-
-def user_line() -> str:
-    """The innermost line outside this package, as 'file:line: source'."""
-    package = __name__.partition(".")[0]
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        module = frame.f_globals.get("__name__", "")
-        inside = module == package or module.startswith(package + ".")
-        if not inside and not frame.f_code.co_filename.startswith("<tinygrad_bn"):
-            (summary,) = traceback.StackSummary.extract([(frame, frame.f_lineno)])
-            return f"{summary.filename}:{summary.lineno}: {summary.line}"
-        frame = frame.f_back
-    return "an unknown line"
-
-
-__all__ = [
-    "AnomalyError",
-    "bind",
-    "check_unmodified",
-    "complete",
-    "explained",
-    "fit",
-    "inspect_backward",
-    "inspect_forward",
-    "make",
-    "plain",
-    "restore",
-    "shape_of",
-    "transfer",
-    "unwrap",
-    "user_line",
-    "wrap_outputs",
-]

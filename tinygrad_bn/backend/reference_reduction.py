@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from .. import dtypes
+
 Axis = int | tuple[int, ...] | None
 
 
@@ -18,6 +20,7 @@ class ReductionReference:
     native: Any
     astype: Any
     floating: Any
+    dtype_of: Any
 
     def _counted(self, x: Any) -> Any:
         """Booleans as integers."""
@@ -101,29 +104,32 @@ class ReductionReference:
     ) -> Any:
         """Variance about the mean."""
         x = self._averaged(x)
-        variance = self._variance(x, axis, correction, keepdims)
-        return self.astype(variance, self.xp.finfo(x.dtype).dtype, copy=False)
+        return self._narrowed(self._variance(x, axis, correction, keepdims), x)
 
     def std(
         self, x: Any, /, *, axis: Axis = None, correction: float = 0.0, keepdims: bool = False
     ) -> Any:
         """Square root of the variance."""
         x = self._averaged(x)
-        variance = self._variance(x, axis, correction, keepdims)
-        return self.astype(self.xp.sqrt(variance), self.xp.finfo(x.dtype).dtype, copy=False)
+        return self._narrowed(self.xp.sqrt(self._variance(x, axis, correction, keepdims)), x)
+
+    def _narrowed(self, statistic: Any, x: Any) -> Any:
+        """In the dtype of x if that is float16; statistics are computed in float32 then."""
+        half = self.dtype_of(x) == dtypes.float16
+        return self.astype(statistic, dtypes.float16) if half else statistic
 
     def _variance(self, x: Any, axis: Axis, correction: float, keepdims: bool) -> Any:
-        """Two passes: Σd²/n with d = x - mean, less (Σd)²/n, the mean's rounding; at least float32.
+        """Two passes: Σd²/n with d = x - mean, less (Σd)²/n, the mean's rounding.
 
         Source: Chan, Golub and LeVeque, "Algorithms for Computing the Sample Variance", 1983.
         """
-        xp = self.xp
-        if xp.isdtype(x.dtype, "complex floating"):
+        xp, dtype = self.xp, self.dtype_of(x)
+        if dtype.kind == "c":
             parts = [
                 self._variance(p, axis, correction, keepdims) for p in (xp.real(x), xp.imag(x))
             ]
             return parts[0] + parts[1]
-        x = self.astype(x, "float32") if xp.finfo(x.dtype).bits < 32 else x
+        x = self.astype(x, dtypes.float32) if dtype == dtypes.float16 else x
         total = self.sum(x, axis=axis, keepdims=True)
         n = math.prod(x.shape) // (math.prod(total.shape) or 1)
         if n <= correction:

@@ -68,7 +68,9 @@ def build_network(settings: Settings, features: int, *, normalized: bool) -> nn.
 
 def build_pair(settings: Settings, features: int) -> dict[str, nn.Sequential]:
     """Both networks, with the same weights."""
-    pair = {name: build_network(settings, features, normalized=name != "plain") for name in NETWORKS}
+    pair = {
+        name: build_network(settings, features, normalized=name != "plain") for name in NETWORKS
+    }
     linear = [[m for m in net if isinstance(m, nn.Linear)] for net in pair.values()]
     for ours, twin in zip(*linear, strict=True):
         nn.init.normal_(ours.weight, 0.0, 0.1)

@@ -137,5 +137,3 @@ def _train(comparison: Comparison, out: Path, console: Console, program: str) ->
         f"Interrupted after step {comparison.step:,}; everything so far is saved. Go on with:\n"
         f"  {program} train --resume {shlex.quote(str(path))}"
     )
-
-

@@ -17,7 +17,19 @@ from .activation import (
     Tanh,
 )
 from .containers import ModuleDict, ModuleList, Sequential
+from .conversion import (
+    batch_norm_from_keras,
+    batch_norm_from_pytorch,
+    batch_norm_to_keras,
+    decay_from_keras,
+    decay_from_pytorch,
+    decay_to_pytorch,
+)
 from .dropout import Dropout
+from .folding import (
+    fold_batch_norm,
+    fold_linear,
+)
 from .linear import Linear
 from .loss import (
     BCELoss,
@@ -40,6 +52,12 @@ from .normalization import (
     renorm_schedule,
 )
 from .parameter import Parameter
+from .population import (
+    PopulationComparison,
+    PopulationStatistics,
+    compare_population,
+    estimate_population,
+)
 from .running_statistics import commit_statistics, stage_statistics
 from .sample_normalization import (
     GroupNorm,
@@ -84,6 +102,8 @@ __all__ = [
     "ModuleList",
     "NLLLoss",
     "Parameter",
+    "PopulationComparison",
+    "PopulationStatistics",
     "RMSNorm",
     "ReLU",
     "Sequential",
@@ -94,7 +114,17 @@ __all__ = [
     "Softplus",
     "Tanh",
     "Unflatten",
+    "batch_norm_from_keras",
+    "batch_norm_from_pytorch",
+    "batch_norm_to_keras",
     "commit_statistics",
+    "compare_population",
+    "decay_from_keras",
+    "decay_from_pytorch",
+    "decay_to_pytorch",
+    "estimate_population",
+    "fold_batch_norm",
+    "fold_linear",
     "functional",
     "init",
     "renorm_schedule",

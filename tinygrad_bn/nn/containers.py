@@ -20,8 +20,7 @@ class _Numbered(Module):
         number = operator.index(index)
         if not -len(keys) <= number < len(keys):
             raise IndexError(
-                f"{type(self).__name__}: index must be in [-{len(keys)}, {len(keys)}), "
-                f"got {number}"
+                f"{type(self).__name__}: index must be in [-{len(keys)}, {len(keys)}), got {number}"
             )
         return keys[number]
 

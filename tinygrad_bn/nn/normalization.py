@@ -174,6 +174,8 @@ class BatchNorm(RunningStatistics):
         y, statistics = self._by_batch(x, mask=mask, weights=weights, residual=residual)
         if updates:
             self._observe(statistics)
+        if self._collect is not None:
+            self._collect(statistics)
         return y
 
     def _by_batch(self, x: Any, **options: Any) -> tuple[Any, F.BatchStatistics]:

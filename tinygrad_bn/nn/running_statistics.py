@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from .. import ops
@@ -44,6 +45,7 @@ class RunningStatistics(Module):
         for name in ("num_batches_skipped", "num_updates_missed"):
             counter = None if absent else ops.zeros(shape, **whole)
             self.register_buffer(name, counter, persistent=False)
+        self._collect: Callable[[BatchStatistics], None] | None = None
         self._staging = False
         self._staged: tuple[Any, Any, Any] | None = None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..autograd.runtime import move
+from ..autograd.links import move
 from ..tensor import Tensor
 
 if TYPE_CHECKING:

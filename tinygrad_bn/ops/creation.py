@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..autograd import Variable, primitive
-from ..autograd.runtime import make, transfer
+from ..autograd.links import transfer
+from ..autograd.runtime import make
 from ..backend import resolve_backend
 from ..dtypes import DEFAULT_COMPLEX, DEFAULT_FLOAT, DEFAULT_INT, canonical
 from ..dtypes import bool as bool_

@@ -242,8 +242,9 @@ def where(B: Any, condition: Any, x1: Any, x2: Any, /) -> Any:
     """
     if type(condition) in SCALARS:
         condition = B.asarray(condition)
-    if condition.dtype != B.bool:
-        raise TypeError(f"where: condition must be boolean, got dtype {B.dtype_of(condition)}")
+    dtype = B.dtype_of(condition)
+    if dtype.kind != "b":
+        raise TypeError(f"where: condition must be boolean, got dtype {dtype}")
     if type(x1) in SCALARS and type(x2) in SCALARS:
         pair = B.asarray([x1, x2])
         x1, x2 = pair[0, ...], pair[1, ...]

@@ -61,7 +61,7 @@ def raw_key(x: Any, key: Any) -> Any:
 
 
 def _raw_part(x: Any, part: Any) -> Any:
-    if part is None or part is ... or isinstance(part, bool | slice):
+    if part is None or part is ... or part.__class__ in (int, slice, bool):
         return part
     if isinstance(part, Integral):
         return int(part)

@@ -222,7 +222,11 @@ def _normalize_by_rule(
     plan: NormalizationPlan,
 ) -> tuple[Any, ...]:
     """Plain arithmetic on the primitive's own inputs: read on tensors it has every order."""
-    rstd = 1.0 / B.sqrt(var + plan.eps)
+    shifted = var + plan.eps
+    if plan.eps < 1e-30:  # as in the forward: a channel without variance gives beta
+        rstd = B.where(shifted > 0, 1.0 / B.sqrt(B.where(shifted > 0, shifted, 1.0)), 0.0)
+    else:
+        rstd = 1.0 / B.sqrt(shifted)
     scale = rstd if gamma is None else rstd * gamma
     centred = x - _along(B, mean, plan)
     if plan.activation is not None:

@@ -123,7 +123,9 @@ class Optimizer:
         params = [p for _, p in numbered]
         arrays = [p._data for p in params]
         grads = [p.grad._data for p in params]  # type: ignore[union-attr]
-        for p, array in zip(params, self.update(backend, group, arrays, grads, states), strict=True):
+        for p, array in zip(
+            params, self.update(backend, group, arrays, grads, states), strict=True
+        ):
             p._data = array
             note_mutation(backend, array)
 

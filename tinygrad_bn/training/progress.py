@@ -43,8 +43,13 @@ class Live(Silent):
     """A progress bar with the latest loss and validation."""
 
     def __init__(self, total: int | None) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-        from rich.progress import TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
 
         self._bar = Progress(
             TextColumn("epoch {task.fields[epoch]}"),
@@ -68,9 +73,7 @@ class Live(Silent):
         now = time.monotonic()
         if now >= self._next:
             self._next = now + _INTERVAL
-            self._bar.update(
-                self._task, completed=step, epoch=epoch + 1, loss=f"{float(loss):.4f}"
-            )
+            self._bar.update(self._task, completed=step, epoch=epoch + 1, loss=f"{float(loss):.4f}")
 
     def validation(self, step: int, epoch: int, values: Mapping[str, float]) -> None:
         """Show the values beside the bar."""

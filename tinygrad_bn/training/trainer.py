@@ -301,6 +301,8 @@ class Trainer:
                 early_stopping.load_state_dict(tree["early_stopping"])
             rng.set_state(tree["random"])
         except KeyError as error:
-            raise CheckpointError(f"{Path(path)}: no checkpoint of a Trainer: lacks {error}") from None
+            raise CheckpointError(
+                f"{Path(path)}: no checkpoint of a Trainer: lacks {error}"
+            ) from None
         except (ValueError, TypeError) as error:
             raise CheckpointError(f"{Path(path)}: {error}") from error

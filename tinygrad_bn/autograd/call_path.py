@@ -1,24 +1,20 @@
-"""Writes the two call paths of a primitive as straight-line Python, once, when first needed.
+"""The call path of a primitive, written as straight-line Python: what users call.
 
-`compile_call` makes the function that users call: unwrap the tensors, run the forward, record a
-node. `compile_pull` makes the first-order backward: take the cotangent, evaluate the wanted rules
-on raw arrays, pass the results on. Fixed arity and no loops, because on small networks this
-overhead is what users feel.
-
-Every name of our own in the sources begins with an underscore, so none meets a parameter: `_a0` is
-the raw array of the first input, `_n0` its node, `_s0` the first saved value. Sources are cached
-by text, so primitives of the same form share code and importing stays cheap.
+Unwrap the tensors, run the forward, record a node if a gradient is wanted, wrap the result. Fixed
+arity and no loops, because on small networks this overhead is what users feel.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from . import runtime
+from .anomaly import inspect_forward
 from .graph import Node, next_sequence
+from .links import wrap_outputs
+from .source import make_function, tuple_source
 from .state import state, watch
 
 if TYPE_CHECKING:
@@ -31,24 +27,6 @@ _NAMESAKE = "_namesake"
 
 _FIRST_CALL = "def _function(*_args, **_kwargs): return _compile()(*_args, **_kwargs)"
 """Source of a public function that has not been called yet."""
-
-
-@functools.cache
-def _compiled(source: str, kind: str) -> Any:
-    return compile(source, f"<tinygrad_bn {kind}>", "exec")
-
-
-def _function(source: str, kind: str, names: dict[str, Any]) -> Callable[..., Any]:
-    exec(_compiled(source, kind), names)
-    return names["_function"]
-
-
-def _tuple(parts: Iterable[str]) -> str:
-    parts = list(parts)
-    return f"({', '.join(parts)}{',' if parts else ''})"
-
-
-# ------------------------------------------------------------------------------------ forward
 
 
 def compile_call(p: Primitive) -> Callable[..., Any]:
@@ -66,13 +44,16 @@ def compile_call(p: Primitive) -> Callable[..., Any]:
         "_state": state,
         "_watch": watch,
         "_runtime": runtime,
+        "_inspect_forward": inspect_forward,
+        "_wrap_outputs": wrap_outputs,
         "_Tensor": runtime.tensor_type,
     }
     parameters = list(p.signature.parameters.values())
     names |= {f"_default_{q.name}": q.default for q in parameters if q.name in p.metadata}
-    function = _function(_FIRST_CALL, "call", names)
+    function = make_function(_FIRST_CALL, "call", names)
     names["_compile"] = functools.partial(_compile_into, function, p)
-    runtime.late_bound.append(names)
+    if runtime.tensor_type is None:
+        runtime.late_bound.append(names)
     function.__name__ = function.__qualname__ = p.name
     function.__doc__ = p.forward.__doc__
     function.__module__ = p.forward.__module__
@@ -84,7 +65,7 @@ def compile_call(p: Primitive) -> Callable[..., Any]:
 def _compile_into(function: Callable[..., Any], p: Primitive) -> Callable[..., Any]:
     """Give the public function of `p` its straight-line code."""
     body = _call_variadic(p) if p.variadic else _call_fixed(p)
-    compiled = _function("\n".join(body), "call", function.__globals__)
+    compiled = make_function("\n".join(body), "call", function.__globals__)
     code = compiled.__code__
     names = tuple([p.name if n == _NAMESAKE else n for n in code.co_names])
     function.__defaults__ = compiled.__defaults__
@@ -120,20 +101,20 @@ def _metadata_arguments(p: Primitive) -> str:
 def _call_fixed(p: Primitive) -> list[str]:
     """Source for inputs that are all named."""
     count = range(len(p.inputs))
-    arrays, nodes = _tuple(f"_a{i}" for i in count), _tuple(f"_n{i}" for i in count)
+    arrays, nodes = tuple_source(f"_a{i}" for i in count), tuple_source(f"_n{i}" for i in count)
     lines = [
         f"def _function({_parameters(p)}):",
         "    try:",
         f"        _B = {p.inputs[0]}._backend",
         *(line for i, n in enumerate(p.inputs) for line in _take(p, i, n)),
         "    except AttributeError:",
-        f"        _B, {arrays}, {nodes} = _runtime.unwrap(_P, {_tuple(p.inputs)})",
+        f"        _B, {arrays}, {nodes} = _runtime.unwrap(_P, {tuple_source(p.inputs)})",
         *_forward(p, f"{_forward_call(p)}{arrays[1:-1].rstrip(',')}", arrays),
     ]
     tracked = [i for i in count if p.joint is not None or p.inputs[i] in p.rules]
     condition = " or ".join(f"_n{i} is not None" for i in tracked)
-    parents = _tuple(f"_n{i}" if i in tracked else "None" for i in count)
-    saved = _tuple(_saved_expression(p, name) for name in p.saved)
+    parents = tuple_source(f"_n{i}" if i in tracked else "None" for i in count)
+    saved = tuple_source(_saved_expression(p, name) for name in p.saved)
     return lines + _finish(p, condition, parents, saved, arrays)
 
 
@@ -151,7 +132,7 @@ def _take(p: Primitive, i: int, name: str) -> list[str]:
 
 def _forward(p: Primitive, call: str, arrays: str) -> list[str]:
     """Source that runs the forward; what it refuses is explained in terms of the operation."""
-    metadata = _tuple(p.metadata)
+    metadata = tuple_source(p.metadata)
     return [
         "    try:",
         f"        _out = {call}{_metadata_arguments(p)})",
@@ -180,7 +161,7 @@ def _forward_call(p: Primitive) -> str:
 
 @functools.cache
 def _template(source: str) -> Any:
-    return _function(source, "template", {}).__code__
+    return make_function(source, "template", {}).__code__
 
 
 def _saved_expression(p: Primitive, name: str) -> str:
@@ -214,7 +195,7 @@ def _call_variadic(p: Primitive) -> list[str]:
         *_forward(p, "_forward(_B, *_a0", "_a0"),
     ]
     shapes = {f"{xs}_shape": "tuple([_runtime.shape_of(a) for a in _a0])"}
-    saved = _tuple(shapes.get(name) or _value_expression(p, name) for name in p.saved)
+    saved = tuple_source(shapes.get(name) or _value_expression(p, name) for name in p.saved)
     condition = "any([n is not None for n in _n0])" if p.differentiable else ""
     return lines + _finish(p, condition, "_n0", saved, "_a0")
 
@@ -245,98 +226,13 @@ def _finish(p: Primitive, tracked: str, parents: str, saved: str, originals: str
             "        _node.hooks = None",
             "        _node.trace = None",
         ]
-    lines.append(
-        f"    if _watch.anomaly: _runtime.inspect_forward(_P, _B, {originals}, _out, _node)"
-    )
+    lines.append(f"    if _watch.anomaly: _inspect_forward(_P, _B, {originals}, _out, _node)")
     if p.outputs > 1:
-        return [*lines, "    return _runtime.wrap_outputs(_B, _out, _node)"]
+        return [*lines, "    return _wrap_outputs(_B, _out, _node)"]
     plain = "".join(f", _runtime.plain(_B, {x})" for x in auxiliary)
     return [
         *lines,
         "    _t = _new(_Tensor)",
         "    _t._data = _out; _t._node = _node; _t._backend = _B",
         f"    return _t{plain}",
-    ]
-
-
-# ----------------------------------------------------------------------------------- backward
-
-
-def compile_pull(p: Primitive) -> Callable[..., None]:
-    """The first-order backward of a primitive: `pull(node, g, grads, owned, wanted)`.
-
-    `grads` maps nodes to cotangents gathered so far, `owned` holds the nodes whose cotangent is a
-    buffer of the engine's own, and `wanted` is None or the set of nodes that lead to an input.
-    """
-    names: dict[str, Any] = {"_runtime": runtime, "_watch": watch}
-    lines = ["def _function(node, g, grads, owned, wanted):", "    B = node.backend"]
-    if p.saved:
-        lines += [
-            "    saved = node.saved",
-            "    if saved.__class__ is not tuple: saved = _runtime.restore(node)",
-            "    if node.seq < _watch.latest_mutation: _runtime.check_unmodified(node, saved)",
-            f"    {_tuple(f'_s{i}' for i in range(len(p.saved)))} = saved",
-        ]
-    if p.joint is not None or p.variadic:
-        lines += _pull_joint(p, names)
-    else:
-        lines += _pull_each(p, names)
-    return _function("\n".join(lines), "pull", names)
-
-
-def _pull_each(p: Primitive, names: dict[str, Any]) -> list[str]:
-    """Source that evaluates one rule for each wanted input."""
-    lines = [f"    {_tuple(f'_n{i}' for i in range(len(p.inputs)))} = node.parents"]
-    for key, rule in p.rules.items():
-        i = p.inputs.index(key)
-        names[f"_rule{i}"] = rule
-        wanted = f"(wanted is None or _n{i} in wanted)"
-        tracked = f"_n{i} is not None and " if len(p.inputs) > 1 else ""
-        lines.append(f"    if {tracked}{wanted}:")
-        lines.append(f"        d = {_rule_call(i, rule, _rule_arguments(p, key))}")
-        lines += [f"        {line}" for line in _deliver(f"_n{i}")]
-    return lines if p.rules else [*lines, "    pass"]
-
-
-def _rule_arguments(p: Primitive, key: str) -> str:
-    return "".join(
-        ", wants" if name == "wants" else f", _s{p.saved.index(name)}" for name in p.needs[key]
-    )
-
-
-_IDENTITY = (lambda B, g: g).__code__.co_code
-
-
-def _rule_call(index: int, rule: Callable[..., Any], arguments: str) -> str:
-    """The expression that evaluates a rule; plain `g` if that is all the rule says."""
-    code = getattr(rule, "__code__", None)
-    passes = code is not None and code.co_code == _IDENTITY and code.co_argcount == 2
-    return "g" if passes else f"_rule{index}(B, g{arguments})"
-
-
-def _pull_joint(p: Primitive, names: dict[str, Any]) -> list[str]:
-    """Source that evaluates the one rule which serves all inputs."""
-    key = "" if p.joint is not None else p.inputs[0]
-    if key and key not in p.rules:
-        return ["    pass"]
-    names["_rule"] = p.joint if p.joint is not None else p.rules[key]
-    wants = "tuple([n is not None and (wanted is None or n in wanted) for n in node.parents])"
-    return [
-        *([f"    wants = {wants}"] if "wants" in p.needs[key] else []),
-        f"    results = _rule(B, g{_rule_arguments(p, key)})",
-        "    for n, d in zip(node.parents, results, strict=True):",
-        "        if n is not None and d is not None and (wanted is None or n in wanted):",
-        *[f"            {line}" for line in _deliver("n")],
-    ]
-
-
-def _deliver(parent: str) -> list[str]:
-    """Source that fits gradient `d` to its parent and adds it to what has gathered there."""
-    return [
-        f"if d.shape != {parent}.shape or ("
-        f"d.dtype is not {parent}.dtype and d.dtype != {parent}.dtype"
-        f"): d = _runtime.fit(node, d, {parent})",
-        f"if {parent} not in grads: grads[{parent}] = d",
-        f"elif {parent} in owned: grads[{parent}] += d",
-        f"else: grads[{parent}] = grads[{parent}] + d; owned.add({parent})",
     ]
