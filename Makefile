@@ -22,7 +22,7 @@ help:
 	@echo 'make parity  compare with PyTorch (installs it)'
 	@echo 'make lint    check format, lint rules and types'
 	@echo 'make format  put the format right'
-	@echo 'make bench   measure speed (installs PyTorch and Numba)'
+	@echo 'make bench   measure speed against PyTorch (installs it)'
 	@echo 'make clean   remove the environment, results, builds and caches'
 
 demo: $(STAMPS)/plot
@@ -44,7 +44,7 @@ format: $(STAMPS)/dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(STAMPS)/parity $(STAMPS)/numba
+bench: $(STAMPS)/parity $(STAMPS)/plot
 	$(BIN)/python -m benchmarks
 
 clean:

@@ -12,7 +12,12 @@ import numpy as np
 import pytest
 
 from tinygrad_bn import cli, data, nn
-from tinygrad_bn.backend import default_backend, set_default_backend
+from tinygrad_bn.backend import (
+    BackendUnavailableError,
+    default_backend,
+    registry,
+    set_default_backend,
+)
 from tinygrad_bn.commands import comparison as comparison_module
 from tinygrad_bn.commands import report
 from tinygrad_bn.commands.comparison import BinaryImages, Comparison, build_pair, is_milestone
@@ -93,6 +98,22 @@ def test_backends(capsys, monkeypatch):
     (line,) = [x for x in out.splitlines() if "numpy" in x and "yes" in x]
     assert np.__version__ in line
     assert "cpu" in line
+
+
+def test_backends_that_cannot_run(capsys, monkeypatch):
+    def broken(name, device):
+        raise RuntimeError("no driver")
+
+    def missing(name, device):
+        raise BackendUnavailableError("install the thing")
+
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setitem(registry._targets, "broken", broken)
+    monkeypatch.setitem(registry._targets, "missing", missing)
+    assert run("backends") == 0
+    out = capsys.readouterr().out
+    assert re.search("broken.* no .*loading it failed: RuntimeError: no driver", out)
+    assert re.search("missing.* no .*install the thing", out)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The trainer: steps, validation, early stopping, exact resumption, interruption."""
 
+import gc
 import os
 import re
 import signal
@@ -148,6 +149,19 @@ def test_clipping_bounds_every_step():
     before = weights(t)["0.weight"]
     t.train_step((tg.asarray(X[:8]), tg.asarray(Y[:8])))
     assert np.allclose(weights(t)["0.weight"], before, atol=1e-9)
+
+
+def test_steps_leave_nothing_to_the_garbage_collector():
+    t, batch = trainer(), (tg.asarray(X[:8]), tg.asarray(Y[:8]))
+    t.train_step(batch)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(5):
+            t.train_step(batch)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 def test_evaluation_weights_batches_by_samples_and_changes_nothing(backend):

@@ -129,6 +129,7 @@ def test_to_another_backend_keeps_the_objects():
     assert net.to("strict") is net
     assert all(a is b for a, b in zip(before, [*net.parameters(), *net.buffers()], strict=True))
     assert {t.backend for t in before} == {"strict"}
+    assert not net.cache.requires_grad
     y = net(tg.ones((1, 2), device="strict"))
     tg.sum(y).backward()
     assert net.scale.grad.backend == "strict"

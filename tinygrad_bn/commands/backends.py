@@ -25,6 +25,8 @@ def describe(name: str) -> tuple[str, str, str, str]:
         backend = get_backend(name)
     except BackendUnavailableError as error:
         return "no", "", "", str(error)
+    except Exception as error:  # someone else's plug-in: one that is broken hides no other
+        return "no", "", "", f"loading it failed: {type(error).__name__}: {error}"
     library = backend.xp
     version = getattr(library, "__version__", "unknown")
     device = "cpu" if backend.device is None else str(backend.device)
