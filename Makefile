@@ -30,7 +30,7 @@ demo: $(STAMPS)/plot
 
 test: $(STAMPS)/dev
 	@echo 'tests/parity is left out here: it compares with PyTorch, run it by "make parity"'
-	$(BIN)/python -m pytest --ignore=tests/parity -n $(WORKERS) --maxprocesses 8 $(PYTEST_ARGS)
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --ignore=tests/parity -n $(WORKERS) --maxprocesses 8 $(PYTEST_ARGS)
 
 parity: $(STAMPS)/dev $(STAMPS)/parity
 	$(BIN)/python -m pytest tests/parity $(PYTEST_ARGS)

@@ -27,6 +27,7 @@ class NormalizationPlan:
         param_reduced: the axes that gamma and beta do not extend over, ascending.
         nested: gamma and beta extend over axes of the statistics only (batch norm, not layer norm).
         folded: the axes of a statistic (not of x) that gamma then lacks.
+        plain: batch norm of the last axis: centred, without ghosts or padding.
         trailing: the statistics broadcast against x as they are; param_trailing the same for gamma.
     """
 
@@ -43,6 +44,7 @@ class NormalizationPlan:
     param_reduced: tuple[int, ...] = field(init=False)
     nested: bool = field(init=False)
     folded: tuple[int, ...] = field(init=False)
+    plain: bool = field(init=False)
     trailing: bool = field(init=False)
     param_trailing: bool = field(init=False)
 
@@ -52,6 +54,10 @@ class NormalizationPlan:
             "param_reduced": tuple(a for a in range(self.ndim) if a not in self.param_axis),
             "nested": set(self.param_axis) <= set(self.axis),
             "folded": tuple(i for i, a in enumerate(self.axis) if a not in self.param_axis),
+            "plain": self.axis == self.param_axis == (self.ndim - 1,)
+            and self.center
+            and self.ghost is None
+            and not self.masked,
             "trailing": _is_trailing(self.axis, self.ndim),
             "param_trailing": _is_trailing(self.param_axis, self.ndim),
         }

@@ -238,12 +238,18 @@ class NormalizationReference(StatisticsReference):
             z = centred * self._expand(rstd, plan)
             if gamma is not None:
                 z = z * self._expand_param(gamma, plan)
-        return z if beta is None else z + self._expand_param(beta, plan)
+        if beta is not None:
+            z += self._as(self._expand_param(beta, plan), z.dtype)
+        return z
 
     def _scale(self, rstd: Any, gamma: Any, plan: Any) -> Any:
         """rstd·gamma of a nested plan, to broadcast against x."""
         scale = self._expand(rstd, plan)
-        return scale if gamma is None else scale * self._expand_param(gamma, plan)
+        return (
+            scale
+            if gamma is None
+            else scale * self._as(self._expand_param(gamma, plan), scale.dtype)
+        )
 
     def _finish(self, z: Any, x: Any, residual: Any, weights: Any, plan: Any) -> Any:
         """act(z + residual), 0 at padding, in the dtype of x."""
@@ -323,11 +329,13 @@ class NormalizationReference(StatisticsReference):
     ) -> Any:
         """dx of a block: scale·(h - w·(s0 + centred·s1))."""
         h = g if plan.nested or gamma is None else g * self._expand_param(gamma, plan)
-        taken = centred * s1
-        if plan.center:
-            taken += s0
+        if plan.center:  # `centred` is a buffer of our own
+            centred *= s1
+            centred += s0
+        else:
+            centred = centred * s1
         if weights is not None:
-            taken *= self._wide_weights(weights, centred)
-        dx = h - taken
+            centred *= self._wide_weights(weights, centred)
+        dx = h - centred
         dx *= scale
         return dx

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -210,6 +211,9 @@ class BatchNorm(RunningStatistics):
         """How many values of x each channel has; ValueError if x does not fit this layer."""
         shape = x.shape
         n = len(shape)
+        plain = self.axis == 1 and n > 1 and shape[1] == self.num_features
+        if plain and (n in self.ranks or not self.ranks):
+            return math.prod(shape) // shape[1]
         if self.ranks and n not in self.ranks:
             wanted = " or ".join(str(r) for r in self.ranks)
             raise ValueError(
