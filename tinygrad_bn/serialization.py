@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -74,7 +75,7 @@ def _host(name: Any, value: Any) -> np.ndarray[Any, Any]:
 def write_atomically(path: FilePath, content: bytes) -> None:
     """Write a file that appears whole or not at all, and survives a power cut once it is there.
 
-    Raises OSError; the file that was there before is then unchanged.
+    Raises OSError, naming `path`; the file that was there before is then unchanged.
     """
     target = Path(path)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
@@ -84,8 +85,11 @@ def write_atomically(path: FilePath, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        if isinstance(error, OSError):  # a full disk names no file, the others the temporary one
+            raise OSError(error.errno, error.strerror, str(target)) from error
         raise
     if os.name == "posix":  # Windows cannot open a folder
         folder = os.open(target.parent, os.O_RDONLY)

@@ -32,7 +32,6 @@ on tensors with `B` the namespace of operations (`create_graph=True`), where it 
 
 from __future__ import annotations
 
-import functools
 import inspect
 import sys
 from collections.abc import Callable
@@ -66,6 +65,7 @@ class Primitive:
         rules: rule by input name; empty if a joint rule serves all or nothing is differentiable.
         joint: the rule that serves all inputs, or None.
         saved: the names kept for the rules, in the order of `Node.saved`.
+        pull: the first-order backward, see `pull_path`.
     """
 
     def __init__(
@@ -99,11 +99,12 @@ class Primitive:
         self._check(positional, variadic, parameters)
         self.needs = {key: _parameter_names(rule)[2:] for key, rule in self._all_rules()}
         self.saved = self._saved_names()
+        self.pull: Callable[..., None] = self._first_pull
 
-    @functools.cached_property
-    def pull(self) -> Callable[..., None]:
-        """The first-order backward, compiled when it is first wanted."""
-        return compile_pull(self)
+    def _first_pull(self, *arguments: Any) -> None:
+        """Compile the first-order backward, which takes this method's place."""
+        self.pull = compile_pull(self)
+        self.pull(*arguments)
 
     @property
     def differentiable(self) -> bool:

@@ -40,14 +40,15 @@ ALONE = _count_of_a_local()
 
 def reachable(roots: Iterable[Any]) -> list[Node]:
     """The operations from which `roots` were computed, users before what they use; no leaves."""
-    seen = {node for node in roots if node.__class__ is Node}
-    stack = list(seen)
-    while stack:
-        for parent in stack.pop().parents:
+    order = [node for node in dict.fromkeys(roots) if node.__class__ is Node]
+    seen = set(order)
+    for node in order:  # grows while it is read
+        for parent in node.parents:
             if parent.__class__ is Node and parent not in seen:
                 seen.add(parent)
-                stack.append(parent)
-    return sorted(seen, key=_by_sequence, reverse=True)
+                order.append(parent)
+    order.sort(key=_by_sequence, reverse=True)  # in order already, for the most part
+    return order
 
 
 def _leading_to(order: list[Any], targets: set[Any]) -> tuple[set[Any], set[Any]]:

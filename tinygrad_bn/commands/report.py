@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,10 +77,20 @@ def _count(steps: int | None) -> str:
 def write_files(comparison: Comparison, summary: dict[str, Any], folder: Path) -> list[Path]:
     """Write the metrics and both networks' weights; returns the paths."""
     metrics = folder / "metrics.json"
-    write_atomically(metrics, (json.dumps(summary, indent=2) + "\n").encode())
+    text = json.dumps(_finite(summary), indent=2, allow_nan=False)
+    write_atomically(metrics, f"{text}\n".encode())
     paths = [metrics]
     for name, trainer in comparison.trainers.items():
         path = folder / f"{name}.safetensors"
         save(path, trainer.model.state_dict())
         paths.append(path)
     return paths
+
+
+def _finite(value: Any) -> Any:
+    """The tree with null for NaN and infinity, the losses of a diverged run: JSON has no others."""
+    if isinstance(value, dict):
+        return {key: _finite(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -42,7 +42,9 @@ class Settings:
 
     @classmethod
     def load(cls, stored: Mapping[str, Any]) -> Settings:
-        """The settings that a checkpoint holds."""
+        """The settings that a checkpoint holds; ValueError for an activation that is not known."""
+        if stored["activation"] not in ACTIVATIONS:
+            raise ValueError(f"unknown activation {stored['activation']!r}")
         return cls(**{**stored, "hidden": tuple(stored["hidden"])})
 
     def as_dict(self) -> dict[str, Any]:

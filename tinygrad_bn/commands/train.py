@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from tinygrad_bn import set_default_backend
-from tinygrad_bn.backend import BackendUnavailableError, UnknownBackendError, default_backend
+from tinygrad_bn.backend import (
+    BackendUnavailableError,
+    UnknownBackendError,
+    default_backend,
+    get_backend,
+)
 from tinygrad_bn.data import mnist
 from tinygrad_bn.plotting import plot_accuracy, require_matplotlib
 from tinygrad_bn.serialization import CheckpointError, load_checkpoint
@@ -42,6 +49,7 @@ def run(options: Mapping[str, Any], program: str) -> None:
     console = Console()
     _train(comparison, out, console, program)
     summary = report.summarize(comparison)
+    console.print(report.table(summary))  # first: it is seen even if nothing can be written
     with expecting(OSError):
         comparison.save(out / CHECKPOINT)
         paths = report.write_files(comparison, summary, out)
@@ -49,7 +57,6 @@ def run(options: Mapping[str, Any], program: str) -> None:
             paths.append(out / PLOT)
             curves = {t: summary[name]["test_accuracy"] for name, t in NETWORKS.items()}
             plot_accuracy(paths[-1], summary["steps"], curves)
-    console.print(report.table(summary))
     console.print("Wrote", ", ".join(str(path) for path in paths), soft_wrap=True, highlight=False)
 
 
@@ -69,10 +76,11 @@ def _prepare(options: Mapping[str, Any]) -> Comparison:
     settings = Settings(**given)
     if "resume" in options:
         tree = _read_checkpoint(options["resume"])
-        settings = dataclasses.replace(Settings.load(tree["settings"]), **given)
+        with _damage_told(options["resume"]):
+            settings = dataclasses.replace(Settings.load(tree["settings"]), **given)
     with expecting(UnknownBackendError, BackendUnavailableError):
         if settings.backend is not None:
-            set_default_backend(settings.backend)
+            set_default_backend(get_backend(settings.backend, source=_backend_source(options)))
         default_backend()
     with expecting(OSError, ValueError):
         train, test = mnist(settings.data)
@@ -86,8 +94,7 @@ def _prepare(options: Mapping[str, Any]) -> Comparison:
         settings = dataclasses.replace(settings, steps=steps)
     comparison = Comparison(settings, train, test)
     if tree is not None:
-        with expecting(ValueError):
-            _restore(comparison, tree, options["resume"])
+        _restore(comparison, tree, options["resume"])
     return comparison
 
 
@@ -99,13 +106,27 @@ def _read_checkpoint(path: str) -> Mapping[str, Any]:
     return tree
 
 
-def _restore(comparison: Comparison, tree: Mapping[str, Any], path: str) -> None:
+@contextmanager
+def _damage_told(path: str) -> Iterator[None]:
+    """Inside the block, what does not fit is the fault of the checkpoint."""
     try:
+        yield
+    except KeyError as error:
+        raise CommandError(f"{path} is damaged or of another version: lacks {error}") from error
+    except (TypeError, ValueError) as error:
+        raise CommandError(f"{path}: {error}") from error
+
+
+def _backend_source(options: Mapping[str, Any]) -> str:
+    """Where the backend's name came from, for messages."""
+    return "from --backend" if "backend" in options else f"from {options['resume']}"
+
+
+def _restore(comparison: Comparison, tree: Mapping[str, Any], path: str) -> None:
+    with _damage_told(path):
         comparison.restore(tree)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
     if comparison.step > comparison.settings.steps:
-        raise ValueError(
+        raise CommandError(
             f"{path} is at step {comparison.step} already: "
             f"--steps must be at least that, got {comparison.settings.steps}"
         )
@@ -117,6 +138,8 @@ def _folder(options: Mapping[str, Any]) -> Path:
     out = Path(options.get("out", default))
     with expecting(OSError):
         out.mkdir(parents=True, exist_ok=True)
+    if not os.access(out, os.W_OK | os.X_OK):
+        raise CommandError(f"--out must be a folder that can be written to, got {str(out)!r}")
     return out
 
 

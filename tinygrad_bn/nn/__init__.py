@@ -43,14 +43,7 @@ from .loss import (
     SmoothL1Loss,
 )
 from .module import Module
-from .normalization import (
-    BatchNorm,
-    BatchNorm1d,
-    BatchNorm2d,
-    BatchNorm3d,
-    BatchRenorm,
-    renorm_schedule,
-)
+from .normalization import BatchNorm, BatchNorm1d, BatchNorm2d, BatchNorm3d
 from .parameter import Parameter
 from .population import (
     PopulationComparison,
@@ -58,6 +51,7 @@ from .population import (
     compare_population,
     estimate_population,
 )
+from .renormalization import BatchRenorm, renorm_schedule
 from .running_statistics import commit_statistics, stage_statistics
 from .sample_normalization import (
     GroupNorm,

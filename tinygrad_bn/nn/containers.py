@@ -47,8 +47,11 @@ class _Numbered(Module):
         return self.children()
 
     def append(self, module: Module) -> Self:
-        """Add a module at the end."""
-        self.add_module(str(len(self)), module)
+        """Add a module at the end, under the first number from the length on that is free."""
+        number = len(self)
+        while str(number) in self._module_names:  # a slice keeps the numbers of its modules
+            number += 1
+        self.add_module(str(number), module)
         return self
 
     def extend(self, modules: Iterable[Module]) -> Self:

@@ -43,10 +43,12 @@ from .normalization_functional import (
     batch_norm,
     batch_renorm,
     batch_statistics,
+    normalize_by,
+)
+from .sample_normalization_functional import (
     group_norm,
     instance_norm,
     layer_norm,
-    normalize_by,
     rms_norm,
 )
 

@@ -134,13 +134,13 @@ def trunc_normal_(
 
 def xavier_uniform_(tensor: T, gain: float = 1.0) -> T:
     """U(-a, a), a = gain·√(6/(fan_in + fan_out)).   Source: Glorot and Bengio, 2010."""
-    a = gain * math.sqrt(6 / sum(_fans("xavier_uniform_", tensor)))
+    a = gain * math.sqrt(6 / max(sum(_fans("xavier_uniform_", tensor)), 1))
     return uniform_(tensor, -a, a)
 
 
 def xavier_normal_(tensor: T, gain: float = 1.0) -> T:
     """N(0, σ²), σ = gain·√(2/(fan_in + fan_out)).   Source: Glorot and Bengio, 2010."""
-    std = gain * math.sqrt(2 / sum(_fans("xavier_normal_", tensor)))
+    std = gain * math.sqrt(2 / max(sum(_fans("xavier_normal_", tensor)), 1))
     return normal_(tensor, 0.0, std)
 
 

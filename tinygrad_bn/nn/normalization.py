@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any, Self
 
 from .. import ops
 from ..autograd import is_recomputing
 from . import normalization_functional as F
 from .checks import check_size
-from .module import Module
+from .normalization_checks import REFUSED, check_decay, one_of, refuse_momentum
+from .normalization_inputs import extent
 from .parameter import Parameter
 from .running_statistics import RunningStatistics
 
-REFUSED: Any = object()
 _SOURCES = ("auto", "batch", "population")
 
 
@@ -38,7 +37,7 @@ class BatchNorm(RunningStatistics):
             normalises in evaluation too.
         normalize_with: "batch", "population", or "auto": the batch in training.
         update_statistics: whether training batches move the population estimate.
-        single_value: what to do in training with one value per channel, which has no variance:
+        single_value: what to do by batch with one value per channel, which has no variance:
             "error", or "population" to normalise by the estimate and leave it alone.
         activation, slope: None, "relu" or "leaky_relu" after the affine map, in the same step.
         ghost_size: groups of so many samples have statistics of their own.
@@ -95,11 +94,11 @@ class BatchNorm(RunningStatistics):
             )
         self._lengths = shape
         self.eps, self.decay = eps, check_decay(owner, decay)
-        self.normalize_with = _one_of(owner, "normalize_with", normalize_with, _SOURCES)
-        self.single_value = _one_of(owner, "single_value", single_value, ("error", "population"))
+        self.normalize_with = one_of(owner, "normalize_with", normalize_with, _SOURCES)
+        self.single_value = one_of(owner, "single_value", single_value, ("error", "population"))
         self.update_statistics = update_statistics
         self.activation, self.slope, self.ghost_size = activation, slope, ghost_size
-        self.frozen, self.name = False, name
+        self.frozen, self._affine_frozen, self.name = False, False, name
         options = {"dtype": dtype, "device": backend}
         scale, shift = [affine if given is None else given for given in (scale, shift)]
         self.register_parameter("weight", Parameter(ops.ones(shape, **options)) if scale else None)
@@ -121,13 +120,16 @@ class BatchNorm(RunningStatistics):
             )
         self.frozen = True
         if affine:
+            self._affine_frozen = True
             self.requires_grad_(False)
         return self
 
     def unfreeze(self) -> Self:
-        """Undo `freeze()`; weight and bias gather gradients again."""
+        """Undo `freeze()`; after `freeze(affine=True)` weight and bias gather gradients again."""
         self.frozen = False
-        self.requires_grad_(True)
+        if self._affine_frozen:
+            self._affine_frozen = False
+            self.requires_grad_(True)
         return self
 
     @property
@@ -156,17 +158,19 @@ class BatchNorm(RunningStatistics):
         self, x: Any, *, mask: Any = None, weights: Any = None, residual: Any = None
     ) -> Any:
         """x normalised; mask, weights and residual as in `nn.functional.batch_norm`."""
-        extent = self._check_input(x)
+        values = self._check_input(x)
         by_batch = self.normalizes_by_batch
-        if extent == 1 and by_batch and self.training:
+        updates = self.updates and values > 1
+        if not is_recomputing():
+            self._previous = None
+        if by_batch and self._collect is None and self._fewest(x.shape, values) == 1:
             if self.single_value == "error" or self.running_mean is None:
                 raise ValueError(
-                    f"{self!r}: one value per channel has no variance, got x of shape {x.shape} "
-                    "in training; use a larger batch, or single_value='population' to normalise "
-                    "such a batch by the population estimate"
+                    f"{self!r}: one value per channel has no variance, got x of shape {x.shape}; "
+                    "use a larger batch, or single_value='population' to normalise such a batch "
+                    "by the population estimate"
                 )
-            by_batch = False
-        updates = self.updates and extent > 1
+            by_batch = updates = False
         if not by_batch:
             y = self._by_population(x, mask, residual)
             if updates:
@@ -178,6 +182,15 @@ class BatchNorm(RunningStatistics):
         if self._collect is not None:
             self._collect(statistics)
         return y
+
+    def _fewest(self, shape: tuple[int, ...], values: int) -> int:
+        """How many values per channel the smallest ghost batch has (or the batch)."""
+        if self.ghost_size is None or values == 0:
+            return values
+        kept = (self.axis,) if isinstance(self.axis, int) else self.axis
+        first = next(i for i in range(len(shape)) if i not in {a % len(shape) for a in kept})
+        rest = shape[first] % self.ghost_size
+        return (rest or self.ghost_size) * (values // shape[first])
 
     def _by_batch(self, x: Any, **options: Any) -> tuple[Any, F.BatchStatistics]:
         return F.batch_norm(
@@ -195,8 +208,7 @@ class BatchNorm(RunningStatistics):
     def _by_population(self, x: Any, mask: Any, residual: Any) -> Any:
         y = F.normalize_by(
             x,
-            self.running_mean,
-            self.running_var,
+            *self._estimate(),
             self.weight,
             self.bias,
             axis=self.axis,
@@ -226,7 +238,7 @@ class BatchNorm(RunningStatistics):
                 f"{type(self).__name__}: x must have {self.num_features} features along axis "
                 f"{self.axis}, got shape {tuple(shape)}"
             )
-        return F.extent(shape, kept)
+        return extent(shape, kept)
 
     def extra_repr(self) -> str:
         """The size, and what differs from the defaults."""
@@ -272,109 +284,3 @@ class BatchNorm3d(_Ranked):
     """`BatchNorm` over x (N, C, D, H, W); further arguments by keyword, see there."""
 
     ranks = (5,)
-
-
-Schedule = float | Callable[[int], float]
-
-
-class BatchRenorm(BatchNorm):
-    """Batch renormalization: in training, `nn.functional.batch_renorm` towards the estimate.
-
-    Args:
-        r_max, d_max: the limits of the corrections, numbers or functions of the number of batches
-            seen (`renorm_schedule` gives those of the article).
-        num_features, options: as for `BatchNorm`, except `ghost_size`.
-
-    Source: Ioffe, "Batch Renormalization", 2017.
-    """
-
-    def __init__(
-        self,
-        num_features: int | tuple[int, ...],
-        *,
-        r_max: Schedule = 3.0,
-        d_max: Schedule = 5.0,
-        **options: Any,
-    ) -> None:
-        super().__init__(num_features, **options)
-        if self.ghost_size is not None or self.running_mean is None:
-            raise ValueError(
-                "BatchRenorm: draws the whole batch towards a population estimate; ghost_size and "
-                "track_running_stats=False do not go with it"
-            )
-        self.r_max, self.d_max = r_max, d_max
-
-    def _by_batch(self, x: Any, **options: Any) -> tuple[Any, F.BatchStatistics]:
-        step = int(self.num_batches_tracked) if self.num_batches_tracked is not None else 0
-        limits = [m(step) if callable(m) else m for m in (self.r_max, self.d_max)]
-        return F.batch_renorm(
-            x,
-            self.running_mean,
-            self.running_var,
-            self.weight,
-            self.bias,
-            r_max=limits[0],
-            d_max=limits[1],
-            axis=self.axis,
-            eps=self.eps,
-            activation=self.activation,
-            slope=self.slope,
-            **options,
-        )
-
-
-def renorm_schedule(start: int, stop: int, first: float, last: float) -> Callable[[int], float]:
-    """A limit that goes linearly from `first` at step `start` to `last` at step `stop`.
-
-    The article's: r_max = renorm_schedule(5000, 40000, 1, 3), d_max = renorm_schedule(5000,
-    25000, 0, 5). Raises ValueError unless start < stop.
-    """
-    if not start < stop:
-        raise ValueError(f"renorm_schedule: start must be < stop, got {start} and {stop}")
-
-    def limit(step: int) -> float:
-        part = min(max((step - start) / (stop - start), 0.0), 1.0)
-        return first + part * (last - first)
-
-    return limit
-
-
-# ------------------------------------------------------------------------------------ checks
-
-
-def refuse_momentum(owner: str, momentum: Any) -> None:
-    """TypeError for `momentum=`, with both conversions spelled out."""
-    if momentum is REFUSED:
-        return
-    both = ""
-    if isinstance(momentum, int | float):
-        both = f": decay={round(1 - momentum, 12)} and decay={momentum}"
-    raise TypeError(
-        f"{owner}: momentum means opposite things in PyTorch and Keras; pass decay, the weight of "
-        "the old estimate: decay = 1 - momentum for a value from PyTorch, decay = momentum for "
-        f"one from Keras{both} here (PyTorch's momentum=None is decay=None)"
-    )
-
-
-def check_decay(owner: str, decay: float | None) -> float | None:
-    """A number in [0, 1] or None; ValueError for anything else."""
-    if decay is not None and not 0 <= decay <= 1:
-        raise ValueError(f"{owner}: decay must be None or lie in [0, 1], got {decay!r}")
-    return decay
-
-
-def _one_of(owner: str, name: str, value: str, choices: tuple[str, ...]) -> str:
-    if value not in choices:
-        raise ValueError(f"{owner}: {name} must be one of {', '.join(choices)}, got {value!r}")
-    return value
-
-
-__all__ = [
-    "BatchNorm",
-    "BatchNorm1d",
-    "BatchNorm2d",
-    "BatchNorm3d",
-    "BatchRenorm",
-    "Module",
-    "renorm_schedule",
-]

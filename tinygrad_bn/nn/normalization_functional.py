@@ -9,8 +9,13 @@ import math
 from typing import Any, NamedTuple
 
 from .. import ops
-from ..autograd import Variable
 from ..backend.normalization_plan import NormalizationPlan, normalization_plan
+from .normalization_inputs import (
+    aligned_weights,
+    check_input,
+    check_parameters,
+    check_residual,
+)
 
 Axis = int | tuple[int, ...]
 
@@ -30,9 +35,12 @@ class BatchStatistics(NamedTuple):
     count: Any
 
     def unbiased(self) -> Any:
-        """The variance times m/(m - 1): the estimate of the population's. Infinite or NaN for
-        channels of one value."""
-        return self.var * (self.count / (self.count - 1))
+        """The variance times m/(m - 1): the estimate of the population's; NaN for channels of
+        fewer than two values."""
+        m = self.count
+        if isinstance(m, int):
+            return self.var * (m / (m - 1) if m > 1 else math.nan)
+        return self.var * (m / ops.where(m > 1, m - 1, math.nan))
 
 
 def batch_norm(
@@ -78,7 +86,7 @@ def batch_norm(
 
     Source: Ioffe and Szegedy, 2015; ghost batches: Hoffer, Hubara and Soudry, 2017.
     """
-    x = _input("batch_norm", x)
+    x = check_input("batch_norm", x)
     if mask is not None and weights is not None:
         raise ValueError("batch_norm: give mask or weights, not both (multiply them)")
     plan = normalization_plan(
@@ -90,12 +98,12 @@ def batch_norm(
         masked=mask is not None,
         ghost=ghost_size,
     )
-    _check_parameters("batch_norm", x, plan, gamma=gamma, beta=beta)
+    check_parameters("batch_norm", x, plan, gamma=gamma, beta=beta)
     if weights is not None or mask is not None:
-        weights = _weights("batch_norm", x, weights if mask is None else mask, plan)
+        weights = aligned_weights("batch_norm", x, weights if mask is None else mask, plan)
     later = None
     if residual is not None:
-        residual = _same_shape("batch_norm", x, residual)
+        residual = check_residual("batch_norm", x, residual)
         if activation is None and mask is None:  # a sum of its own keeps no residual alive
             residual, later = None, residual
     y, mean, low, var, _, count = ops.batch_norm(x, gamma, beta, residual, weights, plan=plan)
@@ -129,13 +137,13 @@ def normalize_by(
         TypeError: x is not real floating point.
         ValueError: shapes that do not fit, an axis out of range.
     """
-    x = _input("normalize_by", x)
+    x = check_input("normalize_by", x)
     plan = normalization_plan(
         x._data.ndim, axis, eps, activation=activation, slope=slope, name="normalize_by"
     )
-    _check_parameters("normalize_by", x, plan, mean=mean, var=var, gamma=gamma, beta=beta)
+    check_parameters("normalize_by", x, plan, mean=mean, var=var, gamma=gamma, beta=beta)
     if residual is not None:
-        residual = _same_shape("normalize_by", x, residual)
+        residual = check_residual("normalize_by", x, residual)
     return ops.normalize_by(x, mean, var, gamma, beta, residual, plan=plan)
 
 
@@ -170,7 +178,7 @@ def batch_renorm(
         raise ValueError(
             f"batch_renorm: r_max must be >= 1 and d_max >= 0, got {r_max!r} and {d_max!r}"
         )
-    x = _input("batch_renorm", x)
+    x = check_input("batch_renorm", x)
     statistics = batch_statistics(x, axis=axis, eps=eps, mask=mask, weights=weights)
     running_mean, running_var = [ops.asarray(a).detach() for a in (running_mean, running_var)]
     sigma = ops.sqrt(running_var + eps)
@@ -196,163 +204,16 @@ def batch_statistics(
 ) -> BatchStatistics:
     """The statistics that `batch_norm` would use, alone; not differentiable. `eps` plays no part
     in them: it only has to be valid."""
-    x = _input("batch_statistics", x)
+    x = check_input("batch_statistics", x)
     if mask is not None and weights is not None:
         raise ValueError("batch_statistics: give mask or weights, not both (multiply them)")
     plan = normalization_plan(
         x._data.ndim, axis, eps, masked=mask is not None, name="batch_statistics"
     )
     if weights is not None or mask is not None:
-        weights = _weights("batch_statistics", x, weights if mask is None else mask, plan)
+        weights = aligned_weights("batch_statistics", x, weights if mask is None else mask, plan)
     mean, low, var, count = ops.batch_statistics(x, weights, plan=plan)
     return BatchStatistics(mean + low, var, plan.extent(x._data.shape) if count is None else count)
-
-
-# --------------------------------------------------------------------- the rest of the family
-
-
-def layer_norm(
-    x: Any,
-    normalized_shape: Any,
-    weight: Any = None,
-    bias: Any = None,
-    eps: float = 1e-5,
-) -> Any:
-    """weight·(x - mean)/√(var + eps) + bias over the last axes, for each sample by itself.
-
-    Shapes: `normalized_shape` is that of the last axes of x, and of weight and bias.
-    Raises ValueError where shapes do not fit.   Source: Ba, Kiros and Hinton, 2016.
-    """
-    return _over_last("layer_norm", x, normalized_shape, weight, bias, eps, True)
-
-
-def rms_norm(x: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None) -> Any:
-    """weight·x/√(mean of x² + eps) over the last axes, for each sample by itself.
-
-    eps None is the spacing of the dtype's numbers at 1, PyTorch's choice.
-    Raises ValueError where shapes do not fit.   Source: Zhang and Sennrich, 2019.
-    """
-    if eps is None:
-        eps = float(ops.finfo(_input("rms_norm", x).dtype).eps)
-    return _over_last("rms_norm", x, normalized_shape, weight, None, eps, False)
-
-
-def _over_last(
-    name: str, x: Any, shape: Any, weight: Any, bias: Any, eps: float, center: bool
-) -> Any:
-    x = _input(name, x)
-    shape = (shape,) if isinstance(shape, int) else tuple(shape)
-    lead = x.ndim - len(shape)
-    if not shape or lead < 0 or x.shape[lead:] != shape:
-        raise ValueError(
-            f"{name}: the last axes of x must be normalized_shape {shape}, got shape {x.shape}"
-        )
-    plan = normalization_plan(
-        x.ndim,
-        tuple(range(lead)),
-        eps,
-        param_axis=tuple(range(lead, x.ndim)),
-        center=center,
-        name=name,
-    )
-    _check_parameters(name, x, plan, weight=weight, bias=bias)
-    return ops.batch_norm(x, weight, bias, plan=plan)[0]
-
-
-def group_norm(
-    x: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5
-) -> Any:
-    """weight·(x - mean)/√(var + eps) + bias over groups of channels, for each sample by itself.
-
-    Shapes: x (N, C, ...), weight and bias (C,); num_groups divides C.
-    Raises ValueError where they do not fit.   Source: Wu and He, 2018.
-    """
-    x = _input("group_norm", x)
-    if x.ndim < 2 or num_groups < 1 or x.shape[1] % num_groups:
-        raise ValueError(
-            f"group_norm: num_groups must divide the channels of x (N, C, ...), "
-            f"got {num_groups} and shape {x.shape}"
-        )
-    n, channels, *rest = x.shape
-    width = channels // num_groups
-    plan = normalization_plan(x.ndim + 1, (0, 1), eps, param_axis=(1, 2), name="group_norm")
-    grouped = [num_groups, width]
-    parameters = []
-    for key, a in (("weight", weight), ("bias", bias)):
-        if a is not None and tuple(a.shape) != (channels,):
-            raise ValueError(f"group_norm: {key} must be ({channels},), got {tuple(a.shape)}")
-        parameters.append(None if a is None else ops.reshape(a, tuple(grouped)))
-    y = ops.batch_norm(ops.reshape(x, (n, *grouped, *rest)), *parameters, plan=plan)[0]
-    return ops.reshape(y, x.shape)
-
-
-def instance_norm(x: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
-    """weight·(x - mean)/√(var + eps) + bias over each channel of each sample by itself.
-
-    Shapes: x (N, C, ...), weight and bias (C,).
-    Raises ValueError where they do not fit.   Source: Ulyanov, Vedaldi and Lempitsky, 2016.
-    """
-    x = _input("instance_norm", x)
-    if x.ndim < 3:
-        raise ValueError(f"instance_norm: x must be (N, C, ...), got shape {x.shape}")
-    plan = normalization_plan(x.ndim, (0, 1), eps, param_axis=(1,), name="instance_norm")
-    _check_parameters("instance_norm", x, plan, weight=weight, bias=bias)
-    return ops.batch_norm(x, weight, bias, plan=plan)[0]
-
-
-# ------------------------------------------------------------------------------------ checks
-
-
-def _input(name: str, x: Any) -> Any:
-    x = x if isinstance(x, Variable) else ops.asarray(x)
-    if x._data.dtype not in x._backend.floating or x.dtype.kind != "f":
-        raise TypeError(f"{name}: x must be real floating point, got dtype {x.dtype.name}")
-    return x
-
-
-def _check_parameters(name: str, x: Any, plan: NormalizationPlan, **parameters: Any) -> None:
-    shape = x._data.shape
-    if plan.param_axis == (1,):
-        wanted: tuple[int, ...] = (shape[1],)
-    else:
-        wanted = tuple([shape[a] for a in plan.param_axis])
-    for key, a in parameters.items():
-        if a is not None and getattr(a, "shape", ()) != wanted:
-            raise ValueError(
-                f"{name}: {key} must have the shape {wanted} of axis {plan.param_axis} of x "
-                f"{tuple(shape)}, got {tuple(getattr(a, 'shape', ()))}"
-            )
-
-
-def _same_shape(name: str, x: Any, residual: Any) -> Any:
-    if tuple(residual.shape) != x.shape:
-        raise ValueError(
-            f"{name}: residual must have the shape {x.shape} of x, got {tuple(residual.shape)}"
-        )
-    return residual
-
-
-def _weights(name: str, x: Any, weights: Any, plan: NormalizationPlan) -> Any:
-    """Weights or mask with as many axes as x, each of its length or 1."""
-    key = "mask" if plan.masked else "weights"
-    if not isinstance(weights, Variable):
-        weights = ops.asarray(weights, device=x.backend)
-    if weights.requires_grad:
-        raise ValueError(f"{name}: {key} are data and have no derivative; pass {key}.detach()")
-    if weights.ndim == len(plan.reduced) != x.ndim:
-        shape = iter(weights.shape)
-        full = [next(shape) if a in plan.reduced else 1 for a in range(x.ndim)]
-        weights = ops.reshape(weights, tuple(full))
-    fits = weights.ndim == x.ndim and all(
-        n in (1, m) for n, m in zip(weights.shape, x.shape, strict=True)
-    )
-    if not fits:
-        averaged = tuple([x.shape[a] for a in plan.reduced])
-        raise ValueError(
-            f"{name}: {key} must broadcast to the shape {x.shape} of x or {averaged} of its "
-            f"averaged axes, got {weights.shape}"
-        )
-    return weights
 
 
 def _of_groups(x: Any, mean: Any, var: Any, count: Any, plan: NormalizationPlan) -> BatchStatistics:
@@ -375,13 +236,7 @@ def _of_groups(x: Any, mean: Any, var: Any, count: Any, plan: NormalizationPlan)
     return BatchStatistics(whole, ops.sum((var + apart * apart) * share, axis=axis), total)
 
 
-def extent(shape: tuple[int, ...], kept: tuple[int, ...]) -> int:
-    """How many values each channel of an array of `shape` has."""
-    axes = {a % len(shape) for a in kept}
-    return math.prod([n for a, n in enumerate(shape) if a not in axes])
-
-
 def blank(y: Any, mask: Any, axis: Axis) -> Any:
     """y with 0 at padding; mask as in `batch_norm`."""
     plan = normalization_plan(y.ndim, axis, 0.0, masked=True)
-    return ops.where(_weights("batch_norm", y, mask, plan), y, 0.0)
+    return ops.where(aligned_weights("batch_norm", y, mask, plan), y, 0.0)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import ops
+from ..autograd import is_recomputing
+from ..autograd.runtime import make
 from ..dtypes import int64
 from ..tensor import Tensor
 from .module import Module
@@ -46,6 +48,7 @@ class RunningStatistics(Module):
             counter = None if absent else ops.zeros(shape, **whole)
             self.register_buffer(name, counter, persistent=False)
         self._collect: Callable[[BatchStatistics], None] | None = None
+        self._previous: tuple[Any, Any] | None = None
         self._staging = False
         self._staged: tuple[Any, Any, Any] | None = None
 
@@ -78,6 +81,15 @@ class RunningStatistics(Module):
         backend = self.running_mean._backend
         var = moment / backend.where(n > 1, n, 1.0)
         self._advance(mean, var, n, n > 1)
+
+    def _estimate(self) -> tuple[Any, Any]:
+        """running_mean and running_var; in a replay of `checkpoint` those of the first pass,
+        which the update that followed it has replaced."""
+        if self._previous is None or not is_recomputing():
+            return self.running_mean, self.running_var
+        assert self.running_mean is not None
+        backend = self.running_mean._backend
+        return make(backend, self._previous[0], None), make(backend, self._previous[1], None)
 
     # ---------------------------------------------------------------------------- update
 
@@ -113,6 +125,7 @@ class RunningStatistics(Module):
             rate = 1.0 / B.where(seen > 0, seen, 1.0)
         else:
             rate = 1 - self.decay
+        self._previous = old_mean._data, old_var._data
         before = old_mean._data.dtype
         new_mean, new_var, finite = B.advance_estimate(
             old_mean._data, old_var._data, mean, unbiased, usable, rate

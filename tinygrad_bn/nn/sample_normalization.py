@@ -10,9 +10,11 @@ from typing import Any
 from .. import ops
 from ..autograd import is_recomputing
 from . import normalization_functional as F
+from . import sample_normalization_functional as S
 from .checks import check_size
 from .module import Module
-from .normalization import REFUSED, check_decay, refuse_momentum
+from .normalization_checks import REFUSED, check_decay, refuse_momentum
+from .normalization_inputs import extent
 from .parameter import Parameter
 from .running_statistics import RunningStatistics
 
@@ -60,7 +62,7 @@ class LayerNorm(_Affine):
 
     def forward(self, x: Any) -> Any:
         """x normalised."""
-        return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+        return S.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
         """Shape and constants."""
@@ -90,7 +92,7 @@ class RMSNorm(_Affine):
 
     def forward(self, x: Any) -> Any:
         """x normalised."""
-        return F.rms_norm(x, self.normalized_shape, self.weight, self.eps)
+        return S.rms_norm(x, self.normalized_shape, self.weight, self.eps)
 
     def extra_repr(self) -> str:
         """Shape and constants."""
@@ -127,7 +129,7 @@ class GroupNorm(_Affine):
 
     def forward(self, x: Any) -> Any:
         """x normalised."""
-        return F.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+        return S.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
         """Sizes and constants."""
@@ -200,7 +202,7 @@ class InstanceNorm(RunningStatistics):
             return F.normalize_by(
                 x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
             )
-        if F.extent(x.shape, (0, 1)) == 1:
+        if extent(x.shape, (0, 1)) == 1:
             raise ValueError(
                 f"{self!r}: one value per channel and sample has no variance, got x of shape "
                 f"{tuple(x.shape)}"
@@ -209,7 +211,7 @@ class InstanceNorm(RunningStatistics):
             found = F.batch_statistics(x, axis=(0, 1))
             mean, var = ops.mean(found.mean, axis=0), ops.mean(found.var, axis=0)
             self._observe(F.BatchStatistics(mean, var, found.count))
-        return F.instance_norm(x, self.weight, self.bias, self.eps)
+        return S.instance_norm(x, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
         """Size and constants."""

@@ -34,6 +34,8 @@ def load_state(
     module: Module, state: Mapping[str, Any], strict: bool
 ) -> tuple[list[str], list[str]]:
     """Check everything, then write everything; see `Module.load_state_dict`."""
+    if not isinstance(state, Mapping):
+        raise TypeError(f"load_state_dict: state must be a mapping, got {type(state).__name__}")
     targets = dict(_entries(module))
     missing = [name for name in targets if name not in state]
     unexpected = [name for name in state if name not in targets]

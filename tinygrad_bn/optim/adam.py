@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from numbers import Real
 from typing import Any
 
 from ..backend import Backend
@@ -38,7 +39,7 @@ class Adam(Optimizer):
     ) -> None:
         defaults = {
             "lr": lr,
-            "betas": tuple(betas),
+            "betas": betas,
             "eps": eps,
             "weight_decay": weight_decay,
             "amsgrad": amsgrad,
@@ -51,7 +52,11 @@ class Adam(Optimizer):
         for name in ("lr", "eps", "weight_decay"):
             self._require(options, name)
         betas = options["betas"]
-        if len(betas) != 2 or not all(0 <= b < 1 for b in betas):
+        if not (
+            isinstance(betas, tuple | list)
+            and len(betas) == 2
+            and all(isinstance(b, Real) and 0 <= b < 1 for b in betas)
+        ):
             raise ValueError(f"{self._name}: betas must be two numbers in [0, 1), got {betas}")
 
     def update(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from numbers import Real
 from typing import Any
 
 from ..autograd.mutation import note_mutation
@@ -37,7 +38,7 @@ class Optimizer:
         self.defaults = defaults
         self.param_groups: list[Group] = []
         self.state: dict[int, dict[str, Any]] = {}
-        if isinstance(params, Tensor | Mapping):
+        if isinstance(params, Tensor | Mapping) or not isinstance(params, Iterable):
             raise TypeError(
                 f"{self._name}: params must be an iterable of tensors or of dicts, "
                 f"got {type(params).__name__}"
@@ -56,6 +57,10 @@ class Optimizer:
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """Add parameters with options of their own; errors as for the constructor."""
+        if not isinstance(group, Mapping):
+            raise TypeError(
+                f"{self._name}: a group must be a dict with 'params', got {type(group).__name__}"
+            )
         if "params" not in group:
             raise ValueError(f"{self._name}: a group needs 'params', got {sorted(group)}")
         unknown = set(group) - {"params", *self.defaults}
@@ -91,6 +96,8 @@ class Optimizer:
 
     def _require(self, options: Mapping[str, Any], name: str, least: float = 0.0) -> None:
         value = options[name]
+        if not isinstance(value, Real):
+            raise TypeError(f"{self._name}: {name} must be a number, got {value!r}")
         if not least <= value < math.inf:
             raise ValueError(f"{self._name}: {name} must be >= {least:g} and finite, got {value}")
 
@@ -185,6 +192,9 @@ class Optimizer:
         groups = []
         for mine, theirs in zip(self.param_groups, state["param_groups"], strict=True):
             missing = set(self.defaults) - set(theirs)
+            unknown = set(theirs) - {"params", *self.defaults}
+            if unknown:
+                raise ValueError(f"{caller}: a group has unknown options {sorted(unknown)}")
             if missing:
                 raise ValueError(f"{caller}: a group lacks {sorted(missing)}: another optimizer's?")
             options = {key: _tupled(value) for key, value in theirs.items()}

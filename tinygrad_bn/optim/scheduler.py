@@ -38,6 +38,11 @@ class LRScheduler:
         raise NotImplementedError
 
     def _set(self) -> None:
+        if len(self.optimizer.param_groups) != len(self.base_lrs):
+            raise ValueError(
+                f"{type(self).__name__}: made for {len(self.base_lrs)} groups, the optimizer has "
+                f"{len(self.optimizer.param_groups)} now: add groups before making the scheduler"
+            )
         for i, (group, base) in enumerate(
             zip(self.optimizer.param_groups, self.base_lrs, strict=True)
         ):

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..data.dataset import check_int
 from ..nn import Module
 from ..ops import asarray
 
@@ -40,7 +41,8 @@ class EarlyStopping:
         best: the best value so far.
         stopped: whether it has stopped the training.
 
-    Raises ValueError for patience < 1, another mode, or min_delta < 0; when used, for a monitor
+    Raises TypeError for a patience that is no integer; ValueError for patience < 1, another mode,
+    or min_delta < 0; when used, for a monitor
     that the validation does not give.
     """
 
@@ -53,14 +55,12 @@ class EarlyStopping:
         min_delta: float = 0.0,
         restore_best: bool = True,
     ) -> None:
-        if patience < 1:
-            raise ValueError(f"EarlyStopping: patience must be >= 1, got {patience}")
         if mode not in ("min", "max"):
             raise ValueError(f"EarlyStopping: mode must be 'min' or 'max', got {mode!r}")
         if not min_delta >= 0:
             raise ValueError(f"EarlyStopping: min_delta must be >= 0, got {min_delta}")
         self.monitor = monitor
-        self.patience = patience
+        self.patience = check_int("EarlyStopping", "patience", patience, least=1)
         self.mode = mode
         self.min_delta = min_delta
         self.restore_best = restore_best

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
+from ..data.dataset import check_int
 from ..serialization import FilePath
 from .callbacks import EarlyStopping
 
@@ -30,8 +33,12 @@ class Plan:
         intervals = {"validate_every": validate_every, "checkpoint_every": checkpoint_every}
         for least, group in ((0, numbers), (1, intervals)):
             for name, value in group.items():
-                if value is not None and value < least:
-                    raise ValueError(f"Trainer.fit: {name} must be >= {least}, got {value}")
+                if value is not None:
+                    check_int("Trainer.fit", name, value, least=least)
+        if not hasattr(loader, "__len__"):
+            raise TypeError(
+                f"Trainer.fit: train_loader must have a length, got {type(loader).__name__}"
+            )
         if len(loader) == 0:
             raise ValueError("Trainer.fit: train_loader has no batches")
         if validation is None and (validate_every is not None or early_stopping is not None):
@@ -43,6 +50,11 @@ class Plan:
             raise TypeError(
                 "Trainer.fit: checkpoints need a train_loader with state_dict, such as "
                 f"DataLoader, got {type(loader).__name__}"
+            )
+        if checkpoint_path is not None and not Path(checkpoint_path).parent.is_dir():
+            raise FileNotFoundError(
+                "Trainer.fit: checkpoint_path must be in a folder that exists, "
+                f"got {os.fspath(checkpoint_path)!r}"
             )
         self.loader = loader
         self.epochs = epochs
@@ -57,6 +69,10 @@ class Plan:
         """Make the loader go on where it stands, not begin a new epoch."""
         if hasattr(self.loader, "state_dict"):
             self.loader.load_state_dict(self.loader.state_dict())
+
+    def first_batch(self) -> int:
+        """The number, in its epoch, of the batch that the loader gives next."""
+        return self.loader.state_dict()["position"] if hasattr(self.loader, "state_dict") else 0
 
     def reached(self, step: int, epoch: int) -> bool:
         """Whether the goal has been reached."""

@@ -43,8 +43,8 @@ class Trainer:
         history: {"loss": one number per step, "validation": dicts of step, epoch and values}.
 
     Raises:
-        ValueError: another `schedule_each`, clip_norm <= 0.
-        TypeError: a loss that is not callable.
+        ValueError: another `schedule_each`, clip_norm <= 0, metrics without names or called 'loss'.
+        TypeError: a model, optimizer or loss that is none.
     """
 
     def __init__(
@@ -60,8 +60,18 @@ class Trainer:
         callbacks: Sequence[Callback] = (),
         progress: bool | None = None,
     ) -> None:
+        for name, value, kind in (("model", model, Module), ("optimizer", optimizer, Optimizer)):
+            if not isinstance(value, kind):
+                raise TypeError(
+                    f"Trainer: {name} must be a {kind.__name__}, got {type(value).__name__}"
+                )
         if not callable(loss):
             raise TypeError(f"Trainer: loss must be callable, got {type(loss).__name__}")
+        if metrics is not None and (not isinstance(metrics, Mapping) or "loss" in metrics):
+            raise ValueError(
+                "Trainer: metrics must be functions by names other than 'loss', "
+                f"got {list(metrics)}"
+            )
         if schedule_each not in ("epoch", "step"):
             raise ValueError(
                 f"Trainer: schedule_each must be 'epoch' or 'step', got {schedule_each!r}"
@@ -102,6 +112,8 @@ class Trainer:
         optimizer.zero_grad()
         *inputs, target = batch
         loss = self.loss(self.model(*inputs), target)
+        if not isinstance(loss, Tensor):
+            raise TypeError(f"Trainer: loss must give a Tensor, got {type(loss).__name__}")
         loss.backward()
         if self.clip_norm is not None:
             params = (p for group in optimizer.param_groups for p in group["params"])
@@ -198,7 +210,8 @@ class Trainer:
 
     def _epoch(self, plan: Plan, guard: InterruptGuard, show: Silent) -> None:
         """What is left of an epoch."""
-        for batch in plan.loader:
+        length = len(plan.loader)
+        for number, batch in enumerate(plan.loader, plan.first_batch() + 1):
             loss = self.train_step(batch)
             if self.scheduler is not None and self.schedule_each == "step":
                 self.scheduler.step()
@@ -211,7 +224,8 @@ class Trainer:
                 self._save(plan)
             if guard.requested:
                 self._interrupted(plan)
-            if self._stopping or self.step == plan.steps:
+            # After the last batch the loop ends by itself, and the epoch with it.
+            if self._stopping or (self.step == plan.steps and number < length):
                 return
         if self.scheduler is not None and self.schedule_each == "epoch":
             self.scheduler.step()
