@@ -26,7 +26,7 @@ help:
 	@echo 'make clean   remove the environment, results, builds and caches'
 
 demo: $(STAMPS)/plot
-	$(BIN)/tinygrad-bn train --out $(DEMO_OUT)
+	OPENBLAS_NUM_THREADS=1 $(BIN)/tinygrad-bn train --out $(DEMO_OUT)
 
 test: $(STAMPS)/dev
 	@echo 'tests/parity is left out here: it compares with PyTorch, run it by "make parity"'

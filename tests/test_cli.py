@@ -1,5 +1,6 @@
 """The command line: help, exit codes, errors in one line, the main job, interruption."""
 
+import errno
 import json
 import os
 import re
@@ -22,7 +23,7 @@ from tinygrad_bn.commands import comparison as comparison_module
 from tinygrad_bn.commands import report
 from tinygrad_bn.commands.comparison import BinaryImages, Comparison, build_pair, is_milestone
 from tinygrad_bn.commands.settings import Settings
-from tinygrad_bn.serialization import load, save
+from tinygrad_bn.serialization import load, load_checkpoint, save, save_checkpoint
 
 SHORT = ["--hidden", "16", "--batch-size", "100", "--eval-every", "5", "--no-plot"]
 
@@ -169,6 +170,49 @@ def test_checkpoints_of_something_else(capsys, tmp_path):
     (tmp_path / "weights").write_bytes(b"text, not a checkpoint")
     assert run("train", "--no-plot", "--resume", tmp_path / "weights") == 1
     assert "is no safetensors file" in capsys.readouterr().err
+
+
+def test_damaged_checkpoints_of_this_command(capsys, tmp_path):
+    assert run("train", *SHORT, "--steps", 1, "--out", tmp_path) == 0
+    path = tmp_path / "checkpoint.safetensors"
+    tree = load_checkpoint(path)
+    for key in set(tree) - {"kind"}:
+        save_checkpoint(path, {k: v for k, v in tree.items() if k != key})
+        assert run("train", "--no-plot", "--resume", path) == 1
+        assert f"is damaged or of another version: lacks '{key}'" in capsys.readouterr().err
+    for changed, message in ({"new": 1}, "argument 'new'"), ({"activation": "x"}, "activation 'x'"):
+        save_checkpoint(path, {**tree, "settings": {**tree["settings"], **changed}})
+        assert run("train", "--no-plot", "--resume", path) == 1
+        assert re.search(f"checkpoint.safetensors: .*{message}\n", capsys.readouterr().err)
+
+
+def test_a_backend_that_cannot_run_names_the_option(capsys):
+    assert run("train", "--no-plot", "--backend", "nope") == 1
+    assert "unknown backend 'nope' (from --backend)" in capsys.readouterr().err
+
+
+def test_an_output_folder_that_cannot_be_written_to(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert run("train", *SHORT, "--steps", 1, "--out", tmp_path) == 1
+    captured = capsys.readouterr()
+    assert "--out must be a folder that can be written to, got" in captured.err
+    assert captured.out == ""
+
+
+def test_a_full_disk_hides_no_results(capsys, tmp_path, monkeypatch):
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert run("train", *SHORT, "--steps", 1, "--out", tmp_path) == 1
+    captured = capsys.readouterr()
+    assert "Test accuracy" in captured.out
+    assert re.search(r"No space left on device: '.*/checkpoint.safetensors'", captured.err)
+
+
+def test_the_losses_of_a_diverged_run_are_null():
+    folder = {"a": [1.0, float("nan")], "b": (float("-inf"), None, "nan"), "c": True}
+    assert report._finite(folder) == {"a": [1.0, None], "b": [None, None, "nan"], "c": True}
 
 
 def test_an_output_folder_that_is_a_file(capsys, tmp_path):

@@ -207,6 +207,12 @@ def test_shapes(backend, shape):
         (lambda: random.integers(3, 3), ValueError, "needs low < high, got low=3, high=3"),
         (lambda: random.integers(0, 300, 2, dtype="int8"), ValueError, r"\[0, 300\) does not fit"),
         (lambda: random.integers(0, 3, 2, dtype="float32"), TypeError, "must be of integers, got"),
+        (lambda: random.normal(3.5), ValueError, r"normal: shape must be of .* got 3\.5"),
+        (lambda: random.normal(3, "a"), TypeError, "normal: mean must be a number, got str"),
+        (lambda: random.normal(3, generator=5), TypeError, "normal: generator must be .* got int"),
+        (lambda: random.uniform(3, "a"), TypeError, "uniform: low must be a number, got str"),
+        (lambda: random.bernoulli("a"), TypeError, "bernoulli: p must be a number, got str"),
+        (lambda: random.integers(0.5, 3), TypeError, r"low must be an integer, got 0\.5"),
         (lambda: random.permutation(-1), ValueError, "permutation: n must be a non-negative .* -1"),
         (lambda: random.bernoulli(1.5, 3), ValueError, r"bernoulli: p must be in .* got 1\.5"),
         (lambda: random.bernoulli(float("nan"), 3), ValueError, "p must be in .* got nan"),
@@ -292,3 +298,10 @@ def test_the_low_level_stream():
     expected = random.normal(4).tolist()
     random.manual_seed(8)
     assert rng.stream(get_backend("numpy")).normal((4,), np.dtype("float32")).tolist() == expected
+
+
+def test_numpy_integers_are_lengths():
+    n = np.int64(3)
+    assert random.normal((n, 2)).shape == (3, 2)
+    assert random.uniform(n).shape == (3,)
+    assert sorted(random.permutation(n).tolist()) == [0, 1, 2]

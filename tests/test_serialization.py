@@ -1,5 +1,6 @@
 """Files of weights and checkpoints: round trips, atomic writing, refusals."""
 
+import errno
 import os
 import re
 
@@ -79,9 +80,15 @@ def test_a_failure_leaves_the_old_file(tmp_path, monkeypatch, failing):
     def fail(*args):
         raise OSError("no space left")
 
+    def fail_with_number(*args):
+        raise OSError(errno.ENOSPC, "disk full")
+
     with monkeypatch.context() as patched:
         patched.setattr(os, failing, fail)
         with pytest.raises(OSError, match="no space left"):
+            save(tmp_path / "f", {"a": np.zeros(2)})
+        patched.setattr(os, failing, fail_with_number)
+        with pytest.raises(OSError, match=r"disk full: '.*/f'"):
             save(tmp_path / "f", {"a": np.zeros(2)})
     assert load(tmp_path / "f")["a"].tolist() == [1, 1]
     assert [p.name for p in tmp_path.iterdir()] == ["f"]
@@ -106,7 +113,7 @@ def test_missing_files_and_folders(tmp_path):
         load(tmp_path / "nothing")
     with pytest.raises(CheckpointError, match="is a folder, not a safetensors file"):
         load(tmp_path)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match="no folder/f'"):
         save(tmp_path / "no folder" / "f", {"a": np.ones(2)})
 
 

@@ -1,5 +1,6 @@
 """The trainer: steps, validation, early stopping, exact resumption, interruption."""
 
+import copy
 import gc
 import os
 import re
@@ -90,6 +91,16 @@ def test_a_resumed_run_is_bit_identical(tmp_path, backend, stop, each, kind):
     assert second.history == whole.history
     assert weights(second) == weights(whole)
     assert second.scheduler.get_last_lr() == whole.scheduler.get_last_lr()
+
+
+@pytest.mark.parametrize("as_list", [False, True])
+def test_steps_that_end_with_an_epoch_end_it(as_list):
+    t = trainer()
+    batches = list(loader()) if as_list else loader()
+    t.fit(batches, steps=7, validation=held_out())
+    assert t.epoch == t.scheduler.last_epoch == len(t.history["validation"]) == 1
+    t.fit(batches, steps=10, validation=held_out())
+    assert (t.epoch, len(t.history["validation"])) == (1, 1)
 
 
 def test_going_on_in_the_same_process_is_identical_too():
@@ -294,6 +305,8 @@ def test_a_live_bar_on_a_terminal(capsys, monkeypatch):
     t.progress = True
     t.fit(loader(), epochs=1, validation=loader())
     assert "7/7" in capsys.readouterr().out
+    t.fit(loader(), epochs=2)  # no validation brings the bar up to date
+    assert "14/14" in capsys.readouterr().out
 
 
 # ------------------------------------------------------------------------------------- errors
@@ -302,6 +315,13 @@ def test_a_live_bar_on_a_terminal(capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
+        ({"epochs": 1.5}, TypeError, "epochs must be an int, got float"),
+        ({"steps": "3"}, TypeError, "steps must be an int, got str"),
+        (
+            {"steps": 1, "checkpoint_path": "no/folder/c"},
+            FileNotFoundError,
+            "checkpoint_path must be in a folder that exists, got 'no/folder/c'",
+        ),
         ({}, ValueError, "give epochs or steps, got epochs=None and steps=None"),
         ({"epochs": 1, "steps": 1}, ValueError, "give epochs or steps, got epochs=1 and steps=1"),
         ({"epochs": -1}, ValueError, "epochs must be >= 0, got -1"),
@@ -323,6 +343,8 @@ def test_contradictions(options, error, message):
 def test_loaders_that_do_not_do():
     with pytest.raises(ValueError, match="train_loader has no batches"):
         trainer().fit([], steps=1)
+    with pytest.raises(TypeError, match="train_loader must have a length, got list_iterator"):
+        trainer().fit(iter([(X, Y)]), steps=1)
     with pytest.raises(TypeError, match="need a train_loader with state_dict, such as DataLoader"):
         trainer().fit([(X, Y)], steps=1, checkpoint_path="c")
 
@@ -344,6 +366,29 @@ def test_arguments(act, message):
         Trainer(nn.Identity(), None, 3)
 
 
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"model": None}, TypeError, "model must be an instance of Module, got NoneType"),
+        ({"optimizer": 3}, TypeError, "optimizer must be an instance of Optimizer, got int"),
+        ({"metrics": [accuracy]}, TypeError, "metrics must be functions by name, got list"),
+        ({"metrics": {"loss": accuracy}}, ValueError, "metrics must not be called 'loss'"),
+    ],
+)
+def test_parts_of_another_kind(changes, error, message):
+    t = trainer()
+    parts = {"model": t.model, "optimizer": t.optimizer, "loss": t.loss}
+    with pytest.raises(error, match=message):
+        Trainer(**{**parts, **changes})
+
+
+def test_a_loss_that_is_no_tensor():
+    t = trainer()
+    t.loss = lambda output, target: 1.0
+    with pytest.raises(TypeError, match="loss must give a Tensor, got float"):
+        t.fit(loader(), steps=1)
+
+
 def test_checkpoints_of_something_else(tmp_path):
     path = tmp_path / "c"
     trainer().fit(loader(), steps=1, checkpoint_path=path)
@@ -360,3 +405,27 @@ def test_checkpoints_of_something_else(tmp_path):
     save(path, {"a": np.ones(1)})
     with pytest.raises(CheckpointError, match="holds tensors only"):
         trainer().fit(loader(), steps=2, resume_from=path)
+
+
+def test_a_refused_checkpoint_changes_nothing(tmp_path):
+    path = tmp_path / "c"
+    trainer(kind=optim.Adam).fit(
+        loader(),
+        steps=9,
+        validation=held_out(),
+        validate_every=3,
+        checkpoint_path=path,
+        early_stopping=EarlyStopping(),
+    )
+    for options, batches in (
+        ({"kind": optim.Adam, "width": 7}, loader()),
+        ({"kind": optim.SGD}, loader()),
+        ({"kind": optim.Adam}, DataLoader(ArrayDataset(X, Y), 4)),
+    ):
+        t, stopping = trainer(**options), EarlyStopping()
+        before, position = copy.deepcopy(t.state_dict()), batches.state_dict()
+        with pytest.raises(CheckpointError):
+            t.load_checkpoint(path, batches, stopping)
+        assert str(t.state_dict()) == str(before)
+        assert batches.state_dict() == position
+        assert stopping.best == np.inf

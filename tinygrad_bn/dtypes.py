@@ -46,6 +46,8 @@ _KNOWN = frozenset(BY_NAME.values())
 def canonical(dtype: Any) -> DType:
     """The dtype object for anything that names one: 'float32', np.float32, float, a dtype."""
     try:
+        if dtype is None:  # float64 to NumPy
+            raise TypeError
         found = np.dtype(dtype)
     except TypeError:
         raise TypeError(f"not a dtype: {dtype!r}; known are {', '.join(BY_NAME)}") from None

@@ -12,6 +12,7 @@ is a local `Generator`, None the program's streams. No draw is part of a graph.
 from __future__ import annotations
 
 import math
+from numbers import Integral, Real
 from typing import Any
 
 from . import dtypes
@@ -51,8 +52,9 @@ def uniform(
 
     Raises:
         ValueError: a negative length in `shape`, or low > high or infinite bounds.
-        TypeError: a dtype that is not real floating point.
+        TypeError: a dtype that is not real floating point, or bounds that are no numbers.
     """
+    _check_numbers("uniform", low=low, high=high)
     if not (low <= high and math.isfinite(low) and math.isfinite(high)):
         raise ValueError(f"uniform: needs finite low <= high, got low={low!r}, high={high!r}")
     backend, shape, dtype = _target("uniform", shape, dtype, device)
@@ -77,8 +79,9 @@ def normal(
 
     Raises:
         ValueError: a negative length in `shape`, or a negative `std`.
-        TypeError: a dtype that is not real floating point.
+        TypeError: a dtype that is not real floating point, `mean` or `std` that is no number.
     """
+    _check_numbers("normal", mean=mean, std=std)
     if not std >= 0:
         raise ValueError(f"normal: std must be >= 0, got {std!r}")
     backend, shape, dtype = _target("normal", shape, dtype, device)
@@ -101,12 +104,15 @@ def integers(
 
     Raises:
         ValueError: an empty range, or bounds that the dtype does not hold.
-        TypeError: a dtype that is not of integers.
+        TypeError: a dtype that is not of integers, or bounds that are not.
     """
     low, high = (0, low) if high is None else (low, high)
     dtype = dtypes.canonical(dtypes.DEFAULT_INT if dtype is None else dtype)
     if dtype.kind not in "iu":
         raise TypeError(f"integers: dtype must be of integers, got {dtype.name}")
+    for argument, bound in (("low", low), ("high", high)):
+        if not isinstance(bound, Integral):
+            raise TypeError(f"integers: {argument} must be an integer, got {bound!r}")
     if not low < high:
         raise ValueError(f"integers: needs low < high, got low={low!r}, high={high!r}")
     backend = resolve_backend(device)
@@ -121,10 +127,10 @@ def integers(
 
 def permutation(n: int, *, device: str | None = None, generator: Generator | None = None) -> Tensor:
     """The numbers 0 … n-1 in random order, int64; ValueError for a negative n."""
-    if isinstance(n, bool) or not isinstance(n, int) or n < 0:
+    if isinstance(n, bool) or not isinstance(n, Integral) or n < 0:
         raise ValueError(f"permutation: n must be a non-negative integer, got {n!r}")
     backend = resolve_backend(device)
-    return _tensor(backend, _draw(generator, backend, "permutation", n), dtypes.int64)
+    return _tensor(backend, _draw(generator, backend, "permutation", int(n)), dtypes.int64)
 
 
 def bernoulli(
@@ -137,8 +143,10 @@ def bernoulli(
 ) -> Tensor:
     """True with probability p, else False; with a dtype of numbers, 1 and 0.
 
-    Raises ValueError for a p outside [0, 1] and a negative length in `shape`.
+    Raises ValueError for a p outside [0, 1] and a negative length in `shape`, TypeError for a p
+    that is no number.
     """
+    _check_numbers("bernoulli", p=p)
     if not 0 <= p <= 1:
         raise ValueError(f"bernoulli: p must be in [0, 1], got {p!r}")
     backend = resolve_backend(device)
@@ -150,6 +158,10 @@ def bernoulli(
 
 
 def _draw(generator: Generator | None, backend: Backend, method: str, *arguments: Any) -> Any:
+    if generator is not None and not isinstance(generator, Generator):
+        raise TypeError(
+            f"{method}: generator must be a random.Generator, got {type(generator).__name__}"
+        )
     return (generator or current()).draw(backend, method, *arguments)
 
 
@@ -163,10 +175,16 @@ def _target(
 
 
 def _shape(name: str, shape: Shape) -> tuple[int, ...]:
-    lengths = (shape,) if isinstance(shape, int) else tuple(shape)
-    if any(isinstance(n, bool) or not isinstance(n, int) or n < 0 for n in lengths):
+    lengths = tuple(shape) if isinstance(shape, tuple | list) else (shape,)
+    if any(isinstance(n, bool) or not isinstance(n, Integral) or n < 0 for n in lengths):
         raise ValueError(f"{name}: shape must be of non-negative integers, got {shape!r}")
-    return lengths
+    return tuple([int(n) for n in lengths])
+
+
+def _check_numbers(name: str, **arguments: Any) -> None:
+    for argument, value in arguments.items():
+        if not isinstance(value, Real):
+            raise TypeError(f"{name}: {argument} must be a number, got {type(value).__name__}")
 
 
 def _drawn(dtype: dtypes.DType) -> dtypes.DType:

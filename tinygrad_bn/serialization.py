@@ -88,7 +88,8 @@ def write_atomically(path: FilePath, content: bytes) -> None:
     except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        if isinstance(error, OSError):  # a full disk names no file, the others the temporary one
+        if isinstance(error, OSError) and error.errno is not None:
+            # A full disk names no file, most others the temporary one.
             raise OSError(error.errno, error.strerror, str(target)) from error
         raise
     if os.name == "posix":  # Windows cannot open a folder

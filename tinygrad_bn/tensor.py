@@ -157,6 +157,11 @@ class Tensor(Operators, Methods):
         if value is not None and (not isinstance(value, Tensor) or value.shape != self.shape):
             got = value.shape if isinstance(value, Tensor) else type(value).__name__
             raise ValueError(f"grad: must be None or a tensor of shape {self.shape}, got {got}")
+        if value is not None and (value._backend, value.dtype) != (self._backend, self.dtype):
+            raise ValueError(
+                f"grad: must be of dtype {self.dtype.name} on backend {self.backend!r} like the "
+                f"tensor, got {value.dtype.name} on {value.backend!r}"
+            )
         self._node.grad = value
 
     def backward(
@@ -263,7 +268,8 @@ class Tensor(Operators, Methods):
         """Write `value` into this tensor's memory, unrecorded, broadcasting it to the shape.
 
         For parameters and buffers. A backward pass whose rules saved the old values will refuse.
-        Raises ValueError if `value` does not broadcast to the tensor's shape.
+        Raises ValueError if `value` does not broadcast to the tensor's shape, TypeError if it is
+        complex and the tensor is not.
         """
         self._write(..., value)
         return self
@@ -276,11 +282,12 @@ class Tensor(Operators, Methods):
                     f"{value._backend.name!r}; move it with .to({self.backend!r})"
                 )
             value = value._data
-        if not isinstance(value, int | float | bool | complex | self._backend.array_type):
-            value = self._backend.asarray(value)
         try:
+            if not isinstance(value, int | float | bool | complex | self._backend.array_type):
+                value = self._backend.asarray(value)
+            ops.check_assignable(self._backend, self._data, value)
             self._data = self._backend.write(self._data, key, value)
-        except (ValueError, TypeError, IndexError) as error:
+        except (ValueError, TypeError, IndexError, OverflowError) as error:
             shape = tuple(getattr(value, "shape", ()))
             raise type(error)(
                 f"a tensor of shape {self.shape} cannot be assigned values of shape {shape} at "
@@ -338,6 +345,10 @@ class Tensor(Operators, Methods):
         if self.dtype.kind not in "iu":
             raise TypeError(f"an index must be an integer, got dtype {self.dtype.name}")
         return int(self._scalar("index()"))
+
+    def __format__(self, spec: str) -> str:
+        """`f"{loss:.3f}"` formats the number in a tensor of one element; no spec gives `str`."""
+        return format(self._scalar("format()"), spec) if spec else str(self)
 
     def __repr__(self) -> str:
         values = np.array2string(

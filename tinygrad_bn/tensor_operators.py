@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 class Operators(Variable):
     """Arithmetic, comparison and bit operators, with their reflected forms.
 
-    The forward forms are the operations themselves, not calls of them: one Python frame less on
-    the hottest path. Augmented assignment (`x += y`) rebinds the name, as the standard allows.
+    The forward forms, and the reflected ones of commutative operations, are the operations
+    themselves, not calls of them: one Python frame less on the hottest path. Augmented assignment
+    (`x += y`) rebinds the name, as the standard allows.
     """
 
     __slots__ = ()
@@ -44,15 +45,14 @@ class Operators(Variable):
     __ge__ = ops.greater_equal
     __eq__ = ops.equal
     __ne__ = ops.not_equal
-
-    def __radd__(self, other: Any) -> Tensor:
-        return ops.add(other, self)
+    __radd__ = ops.add
+    __rmul__ = ops.multiply
+    __rand__ = ops.bitwise_and
+    __ror__ = ops.bitwise_or
+    __rxor__ = ops.bitwise_xor
 
     def __rsub__(self, other: Any) -> Tensor:
         return ops.subtract(other, self)
-
-    def __rmul__(self, other: Any) -> Tensor:
-        return ops.multiply(other, self)
 
     def __rtruediv__(self, other: Any) -> Tensor:
         return ops.divide(other, self)
@@ -68,15 +68,6 @@ class Operators(Variable):
 
     def __rmatmul__(self, other: Any) -> Tensor:
         return ops.matmul(other, self)
-
-    def __rand__(self, other: Any) -> Tensor:
-        return ops.bitwise_and(other, self)
-
-    def __ror__(self, other: Any) -> Tensor:
-        return ops.bitwise_or(other, self)
-
-    def __rxor__(self, other: Any) -> Tensor:
-        return ops.bitwise_xor(other, self)
 
     def __rlshift__(self, other: Any) -> Tensor:
         return ops.bitwise_left_shift(other, self)

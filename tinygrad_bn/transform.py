@@ -41,6 +41,8 @@ class Call:
         argnums: Argnums,
         has_aux: bool,
     ) -> None:
+        if not callable(f):
+            raise TypeError(f"{name}: needs a function, got {type(f).__name__}")
         self.name = name
         self.recorded = is_grad_enabled()
         chosen = (argnums,) if isinstance(argnums, int) else tuple(argnums)

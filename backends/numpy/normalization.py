@@ -118,10 +118,22 @@ class NumPyNormalization(NormalizationReference):
         return _total(x, axis=axes, dtype=np.float64)
 
     def advance_estimate(
-        self, old_mean: Any, old_var: Any, mean: Any, var: Any, usable: Any, rate: Any
-    ) -> tuple[Any, Any, Any]:
-        """Without a choice for each channel where all are usable: a finite sum has finite terms,
-        and `usable` is None where finite is all that is asked."""
-        if usable is None and math.isfinite(_total(mean, axis=None) + _total(var, axis=None)):
-            return old_mean + (mean - old_mean) * rate, old_var + (var - old_var) * rate, None
-        return super().advance_estimate(old_mean, old_var, mean, var, usable, rate)
+        self,
+        old_mean: Any,
+        old_var: Any,
+        skipped: Any,
+        missed: Any,
+        mean: Any,
+        var: Any,
+        usable: Any,
+        rate: Any,
+    ) -> tuple[Any, Any, Any, Any]:
+        """Without a choice for each channel where all move: a finite sum has finite terms."""
+        if usable is not None or not math.isfinite(
+            _total(mean, axis=None) + _total(var, axis=None)
+        ):
+            return super().advance_estimate(
+                old_mean, old_var, skipped, missed, mean, var, usable, rate
+            )
+        new_mean = old_mean + (mean - old_mean) * rate
+        return new_mean, old_var + (var - old_var) * rate, skipped, missed

@@ -187,3 +187,15 @@ def test_assign_from_another_backend_is_refused():
     for target, value in ((x, y), (y, x)):
         with pytest.raises(ValueError, match=r"backends? '.*'.*'.*'.*\.to\("):
             target.assign(value)
+
+
+@pytest.mark.parametrize(
+    "op", [tg.multiply, tg.mse_loss, tg.binary_cross_entropy_with_logits, tg.matmul]
+)
+def test_an_operand_does_not_change_with_the_callers_array(op):
+    values = np.array([0.25, 0.75])
+    x = tg.Tensor(np.array([1.0, 2.0]), requires_grad=True)
+    y = op(x, values)
+    expected = tg.autograd.grad(y, x, np.ones(y.shape), retain_graph=True)
+    values[:] = 0.0
+    assert tg.autograd.grad(y, x, np.ones(y.shape)).tolist() == expected.tolist()

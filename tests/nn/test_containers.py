@@ -22,10 +22,14 @@ def test_sequential_as_a_list():
     assert net[-1] is c
     assert isinstance(net[1:], nn.Sequential)
     assert list(net[1:]) == [b, c]
+    tail = net[1:].append(a)  # the slice keeps the names "1" and "2"
+    assert list(tail) == [b, c, a]
     net[0] = c
     assert net[0] is c
     with pytest.raises(IndexError, match=r"Sequential: index must be in \[-3, 3\), got 3"):
         net[3]
+    with pytest.raises(TypeError, match="Sequential: index must be an integer or a slice, got '0'"):
+        net["0"]
     with pytest.raises(TypeError, match="add_module: '0' must be a Module, got str"):
         nn.Sequential("relu")
 

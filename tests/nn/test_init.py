@@ -84,6 +84,16 @@ def test_gains():
         init.calculate_gain("swish")
 
 
+def test_no_elements_are_no_error():
+    for fill in (
+        init.xavier_uniform_,
+        init.xavier_normal_,
+        init.kaiming_uniform_,
+        init.orthogonal_,
+    ):
+        assert fill(tg.zeros((0, 0))).shape == (0, 0)
+
+
 def test_a_change_is_noticed_by_a_recorded_graph():
     layer = nn.Linear(2, 1)
     y = layer(tg.Tensor([[1.0, 2.0]], requires_grad=True))

@@ -100,6 +100,8 @@ def test_dropout_in_evaluation_and_at_the_ends(backend):
     assert nn.Dropout(1.0)(x).tolist() == tg.zeros((3, 3)).tolist()
     with pytest.raises(ValueError, match=r"Dropout: p must be in \[0, 1\], got 1.5"):
         nn.Dropout(1.5)
+    with pytest.raises(TypeError, match="Dropout: p must be a number, got 'half'"):
+        nn.Dropout("half")
     with pytest.raises(ValueError, match=r"dropout: p must be in \[0, 1\], got -1"):
         nn.functional.dropout(x, -1)
 

@@ -191,6 +191,8 @@ def test_not_strict_returns_what_differs():
 
 
 def test_values_of_another_kind():
+    with pytest.raises(TypeError, match="load_state_dict: state must be a mapping, got list"):
+        Net().load_state_dict([1])
     with pytest.raises(TypeError, match="count has dtype int64, got float32 values"):
         Net().load_state_dict({"count": 1.5}, strict=False)
     with pytest.raises(TypeError, match="scale must be an array, got object"):
@@ -229,6 +231,9 @@ def test_hooks_see_and_replace():
     after.remove()
     layer(tg.asarray(5.0))
     assert calls == [2, 1]
+    for register in (layer.register_forward_hook, layer.register_forward_pre_hook):
+        with pytest.raises(TypeError, match="a hook must be callable, got int"):
+            register(3)
 
 
 # --------------------------------------------------------------------------------------- repr

@@ -5,6 +5,7 @@ import pytest
 
 import tinygrad_bn as tg
 from benchmarks import accuracy_sweep
+from tinygrad_bn import nn
 from tinygrad_bn.nn import functional as F
 
 
@@ -22,8 +23,9 @@ def test_errors_stay_below_the_limits(layout, ratio, count):
 
 @pytest.mark.parametrize("ratio", [0.0, 1e3, 1e6])
 @pytest.mark.parametrize("layout", accuracy_sweep.LAYOUTS)
-def test_the_reference_on_the_strict_backend_is_as_accurate(layout, ratio):
-    x, g, axis = accuracy_sweep.draw(layout, 5_000, ratio)
+@pytest.mark.parametrize("count", [5_000, 60_001])
+def test_the_reference_on_the_strict_backend_is_as_accurate(layout, ratio, count):
+    x, g, axis = accuracy_sweep.draw(layout, count, ratio)
     with tg.use_backend("strict"):
         found = accuracy_sweep.ours(x, g, axis)
     output, variance, gradient = accuracy_sweep.errors(found, accuracy_sweep.reference(x, g, axis))
@@ -48,6 +50,23 @@ def test_a_weighted_batch_is_as_accurate(weighted):
     exact = accuracy_sweep.reference(x, g, axis)
     assert np.abs(y.numpy() - exact[0]).max() <= 2e-6
     assert (np.abs(found.var.numpy() - exact[1]) / exact[1]).max() <= 1e-6
+
+
+def test_merged_batches_are_as_accurate():
+    """Ghost batches, staged batches and population moments, where a float32 mean is too coarse."""
+    x = np.random.default_rng(1).standard_normal((96, 4), dtype=np.float32) + np.float32(1e6)
+    exact = x.astype(np.float64).var(0)
+    ghosts = F.batch_norm(tg.Tensor(x), ghost_size=40)[1].var.numpy()
+    np.testing.assert_allclose(ghosts, exact, rtol=1e-6)
+    staged, moments = nn.BatchNorm(4, decay=0.0), nn.BatchNorm(4)
+    staged.stage_statistics()
+    parts = [tg.Tensor(x[i : i + 32]) for i in (0, 32, 64)]
+    for part in parts:
+        staged(part)
+    staged.commit_statistics()
+    nn.estimate_population(moments, parts, method="moments")
+    for layer in (staged, moments):
+        np.testing.assert_allclose(layer.running_var.numpy(), exact * 96 / 95, rtol=1e-6)
 
 
 def test_the_sweep_prints_a_row_for_each_point_and_draws(tmp_path):

@@ -155,6 +155,11 @@ def test_from_dlpack(backend):
         (lambda: tg.full(2, "a"), TypeError, "full: fill_value must be a number, got str"),
         (lambda: tg.arange(1, 5, 0), ValueError, "arange: step must not be 0"),
         (lambda: tg.linspace(0, 1, -1), ValueError, "linspace: num must not be negative, got -1"),
+        (lambda: tg.arange("a"), TypeError, "arange: start must be a number, got str"),
+        (lambda: tg.arange(0, [3]), TypeError, "arange: stop must be a number, got list"),
+        (lambda: tg.linspace(0, "b", 3), TypeError, "linspace: stop must be a number, got str"),
+        (lambda: tg.linspace(0, 1, 2.5), TypeError, r"linspace: num must be an integer, got 2\.5"),
+        (lambda: tg.full(2, 300, dtype="uint8"), OverflowError, "full: .*300"),
         (lambda: tg.eye(-1), ValueError, "eye: shape must not be negative"),
         (lambda: tg.tril(tg.zeros(3)), ValueError, r"tril: x must have .* got shape \(3,\)"),
         (lambda: tg.triu(tg.zeros(3)), ValueError, r"triu: x must have .* got shape \(3,\)"),
@@ -173,3 +178,10 @@ def test_from_dlpack(backend):
 def test_errors(call, error, message, backend):
     with pytest.raises(error, match="^" + message):
         call()
+
+
+def test_ranges_of_numpy_scalars(backend):
+    x = tg.arange(np.float64(0), np.float64(1), np.float64(0.25))
+    assert x.dtype == tg.float32
+    assert x.tolist() == [0.0, 0.25, 0.5, 0.75]
+    assert tg.arange(np.int64(3)).dtype == tg.int64

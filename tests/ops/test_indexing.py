@@ -303,3 +303,13 @@ def test_any_key_reads_and_scatters_as_in_numpy(key):
         np.testing.assert_array_equal(y.detach().numpy(), expected)
         y.backward(tg.asarray(weights, device=name))
         np.testing.assert_allclose(x.grad.numpy(), gradient, atol=1e-12)
+
+
+def test_complex_values_are_not_written_to_real_tensors(backend):
+    x, z = tg.zeros(2), tg.asarray([1j, 2j])
+    for change in (lambda: x.assign(z), lambda: x.__setitem__(0, z[0])):
+        with pytest.raises(TypeError, match=r"complex values would lose their imaginary parts in"):
+            change()
+    y = tg.Tensor([1.0, 2.0], requires_grad=True) * 1
+    with pytest.raises(TypeError, match=r"^index_put: complex values would lose"):
+        y[0] = z[0]

@@ -229,8 +229,17 @@ def test_methods(backend):
         (lambda x: tg.unstack(x, axis=2), ValueError, r"unstack: .*axis=2"),
         (lambda x: tg.split(x, 4), ValueError, "split: axis 0 of length 2 .* 4 equal parts"),
         (lambda x: tg.split(x, [2, 1]), ValueError, r"split: .*ascending, got \[2, 1\]"),
+        (lambda x: tg.split(x, 1.5), TypeError, r"split: indices_or_sections must be .*got 1\.5"),
+        (lambda x: tg.split(x, [1.5]), TypeError, r"split: indices_or_sections .* got \[1\.5\]"),
     ],
 )
 def test_errors(call, error, message, backend):
     with pytest.raises(error, match="^" + message):
         call(tg.zeros((2, 3)))
+
+
+def test_lists_of_axes_and_shifts(backend):
+    x = tg.Tensor([[1.0, 2.0]], requires_grad=True)
+    assert tg.expand_dims(x, [0, 2]).shape == (1, 1, 1, 2)
+    tg.sum(tg.roll(x, [0, 1], axis=(0, 1)) * tg.asarray([[3.0, 5.0]])).backward()
+    assert x.grad.tolist() == [[5.0, 3.0]]

@@ -214,3 +214,12 @@ def test_errors_name_function_axis_and_shape(name, backend):
     x = tg.zeros((2, 3))
     with pytest.raises(ValueError, match=rf"^{name}: .*x of shape \(2, 3\), axis=5"):
         getattr(tg, name)(x, axis=5)
+
+
+@pytest.mark.parametrize("axis", [0, -1])
+@pytest.mark.parametrize(
+    "name", ["sum", "prod", "mean", "max", "min", "var", "std", "argmax", "argmin", "argsort"]
+)
+def test_a_scalar_has_no_axis(name, axis, backend):
+    with pytest.raises(ValueError, match=f"^{name}: "):
+        getattr(tg, name)(tg.asarray(1.0), axis=axis)

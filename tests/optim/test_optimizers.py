@@ -183,6 +183,15 @@ def parameter():
     [
         (lambda: optim.SGD([], lr=0.1), ValueError, "SGD: params is empty"),
         (lambda: optim.SGD(parameter()), TypeError, "params must be an iterable of tensors or of"),
+        (lambda: optim.SGD(nn.Tanh()), TypeError, "must be an iterable .*, got Tanh"),
+        (
+            lambda: optim.SGD([{"params": parameter()}, parameter()]),
+            TypeError,
+            "a group must be a dict with 'params', got Parameter",
+        ),
+        (lambda: optim.SGD([parameter()], lr="1"), TypeError, "lr must be a number, got '1'"),
+        (lambda: optim.SGD([parameter()], lr=None), TypeError, "lr must be a number, got None"),
+        (lambda: optim.Adam([parameter()], betas=0.9), ValueError, "betas must be two numb"),
         (lambda: optim.SGD([3.0]), TypeError, "parameters must be tensors, got float"),
         (lambda: optim.SGD([parameter() * 2]), TypeError, r"must be leaves, got <multiply> of sha"),
         (lambda: optim.SGD([p := parameter(), p]), ValueError, r"shape \(1,\) is listed twice"),
@@ -229,6 +238,10 @@ def saved(**changes):
         (
             saved(param_groups=[{"params": [0], "lr": 1}]),
             r"lacks \['dampening'.*another optimizer's",
+        ),
+        (
+            saved(param_groups=[{**saved()["param_groups"][0], "fused": 1}]),
+            r"unknown options \['fused'\]",
         ),
         (saved(state={3: {}}), "no parameter has the number 3, there are 1"),
         (saved(state={0: {"exp_avg": None}}), "parameter 0 has unknown state 'exp_avg'"),

@@ -65,3 +65,11 @@ def test_state():
 def test_errors(act, error, message):
     with pytest.raises(error, match=message):
         act()
+
+
+def test_a_group_that_came_later():
+    one = optimizer()
+    scheduler = optim.StepLR(one, 1)
+    one.add_param_group({"params": nn.Parameter([1.0])})
+    with pytest.raises(ValueError, match="StepLR: made for 1 groups, the optimizer has 2 now"):
+        scheduler.step()

@@ -210,3 +210,7 @@ def test_transposes(backend):
 def test_array_is_the_backends_own(backend):
     x = tg.Tensor([1.0])
     assert type(x.array) is get_backend(backend).array_type
+
+
+def test_a_list_of_tensors_keeps_their_dtype():
+    assert tg.Tensor([tg.asarray(1 / 3, dtype="float64")]).tolist() == [1 / 3]

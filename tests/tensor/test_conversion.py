@@ -219,3 +219,11 @@ def test_operators_with_something_else():
         tg.Tensor([1.0]) + "text"
     with pytest.raises(TypeError, match=r"multiply: argument 'x\d' must be a tensor"):
         object() * tg.Tensor([1.0])
+
+
+def test_format(backend):
+    x = tg.asarray([[2.5]])
+    assert f"{x:.3f}" == "2.500"
+    assert f"{x}" == str(x)
+    with pytest.raises(ValueError, match=r"^format\(\): needs a tensor of one element"):
+        f"{tg.zeros(2):.3f}"

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _NAMESAKE = "_namesake"
 """Stands in sources for the primitive's own name, so that they do not differ by it."""
 
+_NUMBERS = frozenset((float, int))
+"""Python numbers that go to the forward as they are, past `unwrap`: most second operands."""
+
 _FIRST_CALL = "def _function(*_args, **_kwargs): return _compile()(*_args, **_kwargs)"
 """Source of a public function that has not been called yet."""
 
@@ -41,6 +44,7 @@ def compile_call(p: Primitive) -> Callable[..., Any]:
         "_Node": Node,
         "_new": object.__new__,
         "_next_sequence": next_sequence,
+        "_NUMBERS": _NUMBERS,
         "_state": state,
         "_watch": watch,
         "_runtime": runtime,
@@ -119,15 +123,19 @@ def _call_fixed(p: Primitive) -> list[str]:
 
 
 def _take(p: Primitive, i: int, name: str) -> list[str]:
-    """Source that takes apart input `i` where it is a tensor of the first one's backend, or
-    absent."""
-    lines = [f"        _a{i} = {name}._data; _n{i} = {name}._node"]
-    if i:
-        lines.insert(0, f"        if {name}._backend is not _B: raise AttributeError")
-    if name not in p.optional:
-        return lines
-    absent = f"        if {name} is None: _a{i} = _n{i} = None"
-    return [absent, "        else:", *(f"    {line}" for line in lines)]
+    """Source that takes apart input `i` where it is a tensor of the first one's backend, a number
+    beside it, or absent."""
+    tensor = f"_a{i} = {name}._data; _n{i} = {name}._node"
+    if not i:
+        return [f"        {tensor}"]
+    optional = name in p.optional
+    return [
+        *([f"        if {name} is None: _a{i} = _n{i} = None"] if optional else []),
+        f"        {'elif' if optional else 'if'} {name}.__class__ in _NUMBERS: "
+        f"_a{i} = {name}; _n{i} = None",
+        f"        elif {name}._backend is _B: {tensor}",
+        "        else: raise AttributeError",
+    ]
 
 
 def _forward(p: Primitive, call: str, arrays: str) -> list[str]:
@@ -136,7 +144,7 @@ def _forward(p: Primitive, call: str, arrays: str) -> list[str]:
     return [
         "    try:",
         f"        _out = {call}{_metadata_arguments(p)})",
-        "    except (ValueError, TypeError, IndexError) as _error:",
+        "    except (ValueError, TypeError, IndexError, OverflowError) as _error:",
         f"        raise _runtime.explained(_P, _error, {arrays}, {metadata})",
     ]
 
@@ -205,10 +213,15 @@ def _finish(p: Primitive, tracked: str, parents: str, saved: str, originals: str
     auxiliary = [f"_x{i}" for i in range(len(p.aux))]
     lines = [f"    _out, {', '.join(auxiliary)} = _out"] if p.aux else []
     shape, dtype = "_out.shape", "_out.dtype"
+    no_derivative = [
+        "        if _node.dtype not in _B.differentiable:",
+        "            _node = _runtime.unrecorded(_P, _node)",
+    ]
     if p.outputs > 1:
         normal = "o if o.__class__ is _B.array_type else _B.wrap(o)"
         lines.append(f"    _out = tuple([{normal} for o in _out])")
         shape, dtype = "tuple([o.shape for o in _out])", "tuple([o.dtype for o in _out])"
+        no_derivative = []  # asked for each output where it is wrapped
     else:
         lines.append("    if _out.__class__ is not _B.array_type: _out = _B.wrap(_out)")
     lines.append("    _node = None")
@@ -225,6 +238,7 @@ def _finish(p: Primitive, tracked: str, parents: str, saved: str, originals: str
             f"        _node.saved = {saved}",
             "        _node.hooks = None",
             "        _node.trace = None",
+            *no_derivative,
         ]
     lines.append(f"    if _watch.anomaly: _inspect_forward(_P, _B, {originals}, _out, _node)")
     if p.outputs > 1:

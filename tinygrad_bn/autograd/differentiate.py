@@ -25,6 +25,8 @@ def _cotangents(caller: str, outputs: Any, given: Any, create_graph: bool) -> li
     """Pairs of node and cotangent for the outputs, checked; 1 for a scalar without a cotangent."""
     single = isinstance(outputs, Variable)
     outputs = _sequence(outputs)
+    if not outputs:
+        raise ValueError(f"{caller}: needs at least one output, got none")
     if given is None:
         cotangents: tuple[Any, ...] = (None,) * len(outputs)
     else:
@@ -95,7 +97,7 @@ def backward(
         RuntimeError: an output that depends on nothing that requires a gradient, an output of
             several elements without a cotangent, a graph that was freed, or a saved array that
             was modified in place.
-        ValueError: a cotangent of the wrong shape.
+        ValueError: no outputs, or a cotangent of the wrong shape.
     """
     roots = _cotangents("backward", outputs, grad_outputs, create_graph)
     retain = create_graph if retain_graph is None else retain_graph
@@ -130,7 +132,7 @@ def grad(
     Raises:
         RuntimeError: as `backward`, and for an input that does not require a gradient or is not
             part of the graph (unless `allow_unused`).
-        ValueError: a cotangent of the wrong shape.
+        ValueError: no outputs, or a cotangent of the wrong shape.
     """
     targets = _sequence(inputs)
     for i, x in enumerate(targets):

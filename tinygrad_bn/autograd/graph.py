@@ -109,7 +109,14 @@ _next_hook = count().__next__
 
 
 def add_hook(hooks: dict[int, Any], hook: Any) -> HookHandle:
-    """Store `hook` under a fresh key and return its handle; hooks run in order of registration."""
+    """Store `hook` under a fresh key and return its handle; hooks run in order of registration.
+
+    Raises TypeError for a hook that cannot be called.
+    """
+    if not callable(hook):
+        raise TypeError(f"a hook must be callable, got {type(hook).__name__}")
+    if not callable(hook):
+        raise TypeError(f"a hook must be callable, got {type(hook).__name__}")
     key = _next_hook()
     hooks[key] = hook
     return HookHandle(hooks, key)

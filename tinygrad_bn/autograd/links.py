@@ -93,7 +93,7 @@ def wrap_outputs(backend: Backend, arrays: tuple[Any, ...], node: Node | None) -
         return tuple([make(backend, a, None) for a in arrays])
     return tuple(
         [
-            make(b, a, _link(_selector(i), b, a, node) if a.dtype in b.floating else None)
+            make(b, a, _link(_selector(i), b, a, node) if a.dtype in b.differentiable else None)
             for b in (backend,)
             for i, a in enumerate(arrays)
         ]

@@ -33,11 +33,14 @@ def unwrap(
     """Backend, raw arrays and nodes of a mixture of tensors, scalars and array-likes.
 
     Python scalars next to an array stay what they are: they take the array's dtype. Array-likes
-    become arrays of the tensors' backend (the default one if there is no tensor).
+    become arrays of the tensors' backend (the default one if there is no tensor), of their own
+    memory where a rule may save them: the caller may write to his before the backward pass.
     """
     backend = None
+    copy = None
     for a in arguments:
         if isinstance(a, Variable):
+            copy = copy or a._node is not None or None
             if backend is None:
                 backend = a._backend
             elif a._backend is not backend:
@@ -66,7 +69,7 @@ def unwrap(
             else:
                 raise TypeError(f"{p.name}: {_argument(p, position)} must be a tensor, got None")
         else:
-            arrays.append(_as_array(p, position, backend, a))
+            arrays.append(_as_array(p, position, backend, a, copy))
     return backend, tuple(arrays), tuple(nodes)
 
 
@@ -74,9 +77,9 @@ def _argument(p: Primitive, position: int) -> str:
     return f"input {position}" if p.variadic else f"argument {p.inputs[position]!r}"
 
 
-def _as_array(p: Primitive, position: int, backend: Backend, value: Any) -> Any:
+def _as_array(p: Primitive, position: int, backend: Backend, value: Any, copy: bool | None) -> Any:
     try:
-        return backend.asarray(value)
+        return backend.asarray(value, copy=copy)
     except (TypeError, ValueError) as error:
         raise TypeError(
             f"{p.name}: {_argument(p, position)} must be a tensor, a number or an array-like, "
@@ -87,13 +90,16 @@ def _as_array(p: Primitive, position: int, backend: Backend, value: Any) -> Any:
 def explained(
     p: Primitive, error: Exception, arrays: tuple[Any, ...], metadata: tuple[Any, ...]
 ) -> Exception:
-    """The error of a forward with the operation's name and arguments, unless it names it already.
+    """The error of a forward with the operation's name and arguments, unless it names one already.
 
     Errors of a class of their own (a matrix that cannot be factored, say) are left as they are.
     """
     axis = isinstance(error, ValueError) and isinstance(error, IndexError)  # NumPy's AxisError
     kind = ValueError if axis else TypeError if isinstance(error, TypeError) else type(error)
-    if kind not in (ValueError, TypeError, IndexError) or str(error).startswith(f"{p.name}:"):
+    if kind not in (ValueError, TypeError, IndexError, OverflowError):
+        return error
+    named = str(error).partition(":")[0]
+    if named == p.name or hasattr(namespace, named):
         return error
     names = p.inputs * len(arrays) if p.variadic else p.inputs
     given = [_described(n, a) for n, a in zip(names, arrays, strict=True) if a is not None]
@@ -111,6 +117,18 @@ def _described(name: str, value: Any) -> str:
         return f"{name} of shape {tuple(value.shape)}"
     text = repr(value)
     return f"{name}={text if len(text) <= 80 else text[:77] + '...'}"
+
+
+def unrecorded(p: Primitive, node: Node) -> None:
+    """No node for an output of integers or booleans, which has no derivative.
+
+    Complex outputs have one that is not offered: leaving them out would lose gradients silently.
+    """
+    if node.dtype in node.backend.floating:
+        raise TypeError(
+            f"{p.name}: the result of a tensor that requires a gradient is complex, and complex "
+            "tensors carry no gradients; use detach(), or no_grad()"
+        )
 
 
 def shape_of(array: Any) -> Any:

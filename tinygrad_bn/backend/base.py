@@ -38,6 +38,8 @@ class Backend(
         array_type: the class of its arrays; every result is one (no scalars of a library).
         device: the device passed to creation functions; None for the library's default.
         generator_kind: backends of one kind share a random stream.
+        floating: its native dtypes of floating-point and complex numbers.
+        differentiable: those that carry gradients: floating-point, not complex.
     """
 
     name: str = ""
@@ -55,6 +57,7 @@ class Backend(
         self._native: dict[dtypes.DType, Any] = {}
         self._canonical: dict[Any, dtypes.DType] = {}
         self.floating: set[Any] = set()
+        self.differentiable: set[Any] = set()
         for dtype in dtypes.BY_NAME.values():
             native = getattr(xp, dtype.name, None)
             if isinstance(native, type) and issubclass(native, np.generic):
@@ -67,6 +70,8 @@ class Backend(
         self._canonical[native] = dtype
         if dtype.kind in "fc":
             self.floating.add(native)
+        if dtype.kind == "f":
+            self.differentiable.add(native)
 
     def __getattr__(self, name: str) -> Any:
         """A function of the standard: the namespace's own, remembered for the next call."""
@@ -204,7 +209,7 @@ def host_array(value: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
     host = np.asarray(value, dtype=None if dtype is None else dtypes.canonical(dtype))
     if dtype is None and not isinstance(value, np.ndarray | np.generic):
         default = {"f": dtypes.DEFAULT_FLOAT, "c": dtypes.DEFAULT_COMPLEX}.get(host.dtype.kind)
-        if default is not None and not _holds_numpy(value):
+        if default is not None and not _holds_arrays(value):
             host = host.astype(default)
     known = dtypes.BY_NAME.get(host.dtype.name)
     if known is None:
@@ -212,8 +217,8 @@ def host_array(value: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
     return host.astype(known, copy=False)  # in the machine's byte order
 
 
-def _holds_numpy(value: Any) -> bool:
-    """Whether a nested sequence contains NumPy values, whose dtype then counts."""
+def _holds_arrays(value: Any) -> bool:
+    """Whether a nested sequence contains arrays (or tensors), whose dtype then counts."""
     while isinstance(value, list | tuple) and value:
         value = value[0]
-    return isinstance(value, np.ndarray | np.generic)
+    return hasattr(value, "dtype")

@@ -153,7 +153,8 @@ class StatisticsReference:
         length = x.shape[axis]
         step = max(1, BLOCK * length // size)
         before, after = whole[:axis], whole[axis + 1 :]
-        return [(*before, slice(i, i + step), *after) for i in range(0, length, step)]
+        ends = [(i, min(i + step, length)) for i in range(0, length, step)]
+        return [(*before, slice(*part), *after) for part in ends]
 
     def _part(self, weights: Any, key: tuple[slice, ...]) -> Any:
         """The part of broadcasting weights that belongs to a block."""

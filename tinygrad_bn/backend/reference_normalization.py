@@ -156,6 +156,7 @@ class NormalizationReference(StepsReference):
             return ghosts.grad_grad(
                 self, u, v, t, g, x, mean, low, rstd, gamma, beta, weights, count, plan
             )
+        dtype, g, u = g.dtype, self._wide(g), self._wide(u)
         centred = self._centre(x, mean, low, plan)
         gate = None
         if plan.activation is not None or plan.masked:
@@ -183,7 +184,7 @@ class NormalizationReference(StepsReference):
         dgamma = self._as(self._sum(g * q, plan.param_reduced), mean.dtype)
         dg = (q if gamma is None else q * self._expand_param(gamma, plan)) + v * xhat + t
         dg = dg if gate is None else dg * gate
-        return self._as(dg, g.dtype), self._as(dx, x.dtype), dgamma
+        return self._as(dg, dtype), self._as(dx, x.dtype), dgamma
 
     def normalize_by(
         self,
@@ -203,22 +204,36 @@ class NormalizationReference(StepsReference):
         return self._finish(z, x, residual, None, plan)
 
     def channel_sum(self, x: Any, *, plan: NormalizationPlan) -> Any:
-        """Σ x over the averaged axes, in the shape of a statistic; long sums in float64."""
+        """Σ x over the averaged axes, stat, in the shape of a statistic; long sums in float64."""
+        x = self._wide(x)
         return self._as(self._sum(x, plan.reduced), x.dtype)
 
     def advance_estimate(
-        self, old_mean: Any, old_var: Any, mean: Any, var: Any, usable: Any, rate: Any
-    ) -> tuple[Any, Any, Any]:
-        """(mean, var, finite) of a population estimate that has moved by `rate` of the way.
+        self,
+        old_mean: Any,
+        old_var: Any,
+        skipped: Any,
+        missed: Any,
+        mean: Any,
+        var: Any,
+        usable: Any,
+        rate: Any,
+    ) -> tuple[Any, Any, Any, Any]:
+        """(mean, var, skipped, missed) of a population estimate moved by `rate` of the way.
 
         A channel whose new values are not finite, or that is not `usable` (booleans, or None for
-        all), stays. `finite` is where they are, or None if all have moved.
+        all), stays, and `missed` counts it; `skipped` counts those not finite. Both are integers
+        in the shape of mean; no argument is changed.
         """
         xp = self.xp
         finite = xp.isfinite(mean + var)
-        usable = finite if usable is None else xp.logical_and(finite, usable)
-        moved = [
-            xp.where(usable, old + (new - old) * rate, old)
+        moved = finite if usable is None else xp.logical_and(finite, usable)
+        new_mean, new_var = [
+            xp.where(moved, old + (new - old) * rate, old)
             for old, new in ((old_mean, mean), (old_var, var))
         ]
-        return moved[0], moved[1], finite
+        skipped, missed = [
+            counter + self._as(xp.logical_not(good), counter.dtype)
+            for counter, good in ((skipped, finite), (missed, moved))
+        ]
+        return new_mean, new_var, skipped, missed

@@ -17,7 +17,12 @@ class _Numbered(Module):
 
     def _key(self, index: int) -> str:
         keys = self._keys()
-        number = operator.index(index)
+        try:
+            number = operator.index(index)
+        except TypeError:
+            raise TypeError(
+                f"{type(self).__name__}: index must be an integer or a slice, got {index!r}"
+            ) from None
         if not -len(keys) <= number < len(keys):
             raise IndexError(
                 f"{type(self).__name__}: index must be in [-{len(keys)}, {len(keys)}), got {number}"

@@ -90,10 +90,14 @@ __all__ = [
 
 
 def check_probability(owner: str, p: Any) -> float:
-    """`p` as a float in [0, 1]; ValueError that names `owner` otherwise."""
-    if not 0 <= p <= 1:
+    """`p` as a float in [0, 1]; ValueError or TypeError that names `owner` otherwise."""
+    try:
+        number = float(p)
+    except (TypeError, ValueError):
+        raise TypeError(f"{owner}: p must be a number, got {p!r}") from None
+    if not 0 <= number <= 1:
         raise ValueError(f"{owner}: p must be in [0, 1], got {p}")
-    return float(p)
+    return number
 
 
 def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:

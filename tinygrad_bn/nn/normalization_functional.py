@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from .. import ops
 from ..backend.normalization_plan import NormalizationPlan, normalization_plan
+from ..dtypes import float64
 from .normalization_inputs import (
     aligned_weights,
     check_input,
@@ -20,7 +21,13 @@ from .normalization_inputs import (
 Axis = int | tuple[int, ...]
 
 
-class BatchStatistics(NamedTuple):
+class _Fields(NamedTuple):
+    mean: Any
+    var: Any
+    count: Any
+
+
+class BatchStatistics(_Fields):
     """What a batch norm found in its batch; plain values, outside the graph.
 
     Attributes:
@@ -30,9 +37,19 @@ class BatchStatistics(NamedTuple):
             weights a tensor, Σ weights of each channel.
     """
 
-    mean: Any
-    var: Any
-    count: Any
+    parts: tuple[Any, ...] = ()
+
+    @classmethod
+    def of(cls, mean: Any, low: Any, var: Any, count: Any) -> BatchStatistics:
+        """Of a mean in two parts: their sum is rounded, `double_mean` is not."""
+        found = cls(mean + low, var, count)
+        found.parts = mean, low
+        return found
+
+    def double_mean(self) -> Any:
+        """The mean in float64, with the digits that its own dtype has no room for."""
+        high, *low = [ops.astype(a, float64) for a in self.parts or (self.mean,)]
+        return high + low[0] if low else high
 
     def unbiased(self) -> Any:
         """The variance times m/(m - 1): the estimate of the population's; NaN for channels of
@@ -110,9 +127,9 @@ def batch_norm(
     if later is not None:
         y = y + later
     if ghost_size is not None:
-        return y, _of_groups(x, mean + low, var, count, plan)
+        return y, _of_groups(x, mean, low, var, count, plan)
     m = plan.extent(x._data.shape) if count is None else count
-    return y, BatchStatistics(mean + low, var, m)
+    return y, BatchStatistics.of(mean, low, var, m)
 
 
 def normalize_by(
@@ -213,10 +230,13 @@ def batch_statistics(
     if weights is not None or mask is not None:
         weights = aligned_weights("batch_statistics", x, weights if mask is None else mask, plan)
     mean, low, var, count = ops.batch_statistics(x, weights, plan=plan)
-    return BatchStatistics(mean + low, var, plan.extent(x._data.shape) if count is None else count)
+    count = plan.extent(x._data.shape) if count is None else count
+    return BatchStatistics.of(mean, low, var, count)
 
 
-def _of_groups(x: Any, mean: Any, var: Any, count: Any, plan: NormalizationPlan) -> BatchStatistics:
+def _of_groups(
+    x: Any, mean: Any, low: Any, var: Any, count: Any, plan: NormalizationPlan
+) -> BatchStatistics:
     """The statistics of the whole batch from those of its groups, by Chan's formula."""
     at, length = plan.reduced[0], x.shape[plan.reduced[0]]
     axis = sum(1 for a in plan.axis if a < at)
@@ -231,9 +251,12 @@ def _of_groups(x: Any, mean: Any, var: Any, count: Any, plan: NormalizationPlan)
     else:
         total = ops.sum(count, axis=axis)
         share = count / ops.expand_dims(ops.where(total > 0, total, 1.0), axis=axis)
-    whole = ops.sum(mean * share, axis=axis)
-    apart = mean - ops.expand_dims(whole, axis=axis)
-    return BatchStatistics(whole, ops.sum((var + apart * apart) * share, axis=axis), total)
+    first = ops.take(mean, ops.asarray([0], device=x.backend), axis=axis)
+    apart = (mean - first) + low  # small numbers: no digits are lost
+    centre = ops.sum(apart * share, axis=axis)
+    apart = apart - ops.expand_dims(centre, axis=axis)
+    var = ops.sum((var + apart * apart) * share, axis=axis)
+    return BatchStatistics.of(ops.squeeze(first, axis=axis), centre, var, total)
 
 
 def blank(y: Any, mask: Any, axis: Axis) -> Any:

@@ -62,7 +62,7 @@ class _Average:
         self.found: PopulationStatistics
 
     def add(self, statistics: BatchStatistics) -> None:
-        mean, var = _double(statistics.mean), _double(statistics.unbiased())
+        mean, var = statistics.double_mean(), _double(statistics.unbiased())
         self.batches += 1
         self.mean = self.mean + (mean - self.mean) / self.batches
         self.var = self.var + (var - self.var) / self.batches
@@ -80,8 +80,7 @@ class _Moments:
         self.moment: Any = 0.0
 
     def add(self, statistics: BatchStatistics) -> None:
-        mean, var, n = statistics
-        mean, var = _double(mean), _double(var)
+        mean, var, n = statistics.double_mean(), _double(statistics.var), statistics.count
         n = n if isinstance(n, int) else _double(n)
         both = self.count + n
         delta = mean - self.mean

@@ -8,7 +8,7 @@ from typing import Any
 from .. import ops
 from ..autograd import is_recomputing
 from ..autograd.runtime import make
-from ..dtypes import int64
+from ..dtypes import float64, int64
 from ..tensor import Tensor
 from .module import Module
 from .normalization_functional import BatchStatistics
@@ -80,7 +80,9 @@ class RunningStatistics(Module):
         assert self.running_mean is not None
         backend = self.running_mean._backend
         var = moment / backend.where(n > 1, n, 1.0)
-        self._advance(mean, var, n, n > 1)
+        dtype = self.running_mean.dtype
+        mean, var, count = [backend.astype(a, dtype) for a in (mean, var, n)]
+        self._advance(mean, var, count, n > 1)
 
     def _estimate(self) -> tuple[Any, Any]:
         """running_mean and running_var; in a replay of `checkpoint` those of the first pass,
@@ -98,7 +100,7 @@ class RunningStatistics(Module):
         mean, var, count = statistics
         count = count._data if isinstance(count, Tensor) else count
         if self._staging:
-            self._stage(mean._data, var._data, count)
+            self._stage(statistics.double_mean()._data, ops.astype(var, float64)._data, count)
         else:
             self._advance(mean._data, var._data, count, None)
 
@@ -127,24 +129,32 @@ class RunningStatistics(Module):
             rate = 1 - self.decay
         self._previous = old_mean._data, old_var._data
         before = old_mean._data.dtype
-        new_mean, new_var, finite = B.advance_estimate(
-            old_mean._data, old_var._data, mean, unbiased, usable, rate
+        new_mean, new_var, skipped._data, missed._data = B.advance_estimate(
+            old_mean._data,
+            old_var._data,
+            skipped._data,
+            missed._data,
+            mean,
+            unbiased,
+            usable,
+            rate,
         )
         old_mean._data = new_mean if new_mean.dtype == before else B.astype(new_mean, before)
         old_var._data = new_var if new_var.dtype == before else B.astype(new_var, before)
-        if finite is not None:
-            _count(skipped, B.logical_not(finite))
-            usable = finite if usable is None else B.logical_and(finite, usable)
-            _count(missed, B.logical_not(usable))
 
     def _stage(self, mean: Any, var: Any, count: Any) -> None:
-        """Merge a batch into what is staged, by Chan's formula; NaN and Inf stay out."""
+        """Merge a batch into what is staged, by Chan's formula in float64; NaN and Inf stay out."""
         assert self.running_mean is not None
         assert self.num_batches_skipped is not None
         B, skipped = self.running_mean._backend, self.num_batches_skipped
         finite = B.isfinite(mean + var)
-        _count(skipped, B.logical_not(finite))
-        n = B.where(finite, count * B.ones_like(mean), 0.0)
+        bad = B.astype(B.logical_not(finite), skipped._data.dtype)
+        skipped._data = skipped._data + bad
+        n = B.where(
+            finite,
+            (count if isinstance(count, int) else B.astype(count, mean.dtype)) * B.ones_like(mean),
+            0.0,
+        )
         mean, moment = B.where(finite, mean, 0.0), B.where(finite, var * n, 0.0)
         if self._staged is not None:
             m, old_mean, old_moment = self._staged
@@ -154,12 +164,6 @@ class RunningStatistics(Module):
             n, mean = both, old_mean + delta * share
             moment = moment + old_moment + delta * delta * (m * share)
         self._staged = n, mean, moment
-
-
-def _count(counter: Tensor, where: Any) -> None:
-    """Add 1 to a counter where a raw mask holds."""
-    B = counter._backend
-    counter._data = counter._data + B.astype(where, counter._data.dtype)
 
 
 def stage_statistics(model: Module, staging: bool = True) -> None:

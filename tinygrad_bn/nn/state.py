@@ -34,6 +34,19 @@ def load_state(
     module: Module, state: Mapping[str, Any], strict: bool
 ) -> tuple[list[str], list[str]]:
     """Check everything, then write everything; see `Module.load_state_dict`."""
+    writes, missing, unexpected = check_state(module, state, strict)
+    for target, array in writes:
+        target._write(..., array)
+    return missing, unexpected
+
+
+def check_state(
+    module: Module, state: Mapping[str, Any], strict: bool = True
+) -> tuple[list[tuple[Tensor, Any]], list[str], list[str]]:
+    """What `load_state` would write (tensor, raw array), and the names missing and unexpected.
+
+    Raises as `Module.load_state_dict` does.
+    """
     if not isinstance(state, Mapping):
         raise TypeError(f"load_state_dict: state must be a mapping, got {type(state).__name__}")
     targets = dict(_entries(module))
@@ -58,9 +71,7 @@ def load_state(
             f"load_state_dict: the state does not fit {type(module).__name__}: "
             + ". ".join(problems)
         )
-    for name, array in arrays.items():
-        targets[name]._write(..., array)
-    return missing, unexpected
+    return [(targets[name], array) for name, array in arrays.items()], missing, unexpected
 
 
 def _fitting(name: str, target: Tensor, value: Any) -> Any:

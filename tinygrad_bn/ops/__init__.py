@@ -43,7 +43,14 @@ from .encoding import *
 from .entropy import *
 from .entropy import bounded_log
 from .indexing import *
-from .indexing import getitem, index_put, raw_key, scatter_add, scatter_along_axis
+from .indexing import (
+    check_assignable,
+    getitem,
+    index_put,
+    raw_key,
+    scatter_add,
+    scatter_along_axis,
+)
 from .inverse import cofactor, det, inv, solve
 from .linalg import *
 from .linalg import cross, diagonal, diagonal_embed

@@ -6,6 +6,7 @@ floating-point results and int64 for integers.
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 from ..autograd import Variable, primitive
@@ -112,7 +113,7 @@ def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = Non
 
 def _shape(name: str, shape: Any) -> tuple[int, ...]:
     try:
-        lengths = tuple(shape) if isinstance(shape, tuple | list) else (shape,)
+        lengths = shape if isinstance(shape, tuple | list) else (shape,)
         result = tuple([n.__index__() for n in lengths])
     except (AttributeError, TypeError):
         raise TypeError(f"{name}: shape must be an int or a tuple of ints, got {shape!r}") from None
@@ -124,7 +125,11 @@ def _shape(name: str, shape: Any) -> tuple[int, ...]:
 def _filled(name: str, shape: Any, dtype: Any, device: str | None, *value: Any) -> Any:
     backend = resolve_backend(device)
     dtype = DEFAULT_FLOAT if dtype is None else dtype
-    return make(backend, getattr(backend, name)(_shape(name, shape), *value, dtype=dtype), None)
+    try:
+        array = getattr(backend, name)(_shape(name, shape), *value, dtype=dtype)
+    except OverflowError as error:
+        raise OverflowError(f"{name}: {error}") from None
+    return make(backend, array, None)
 
 
 def empty(shape: Any, *, dtype: Any = None, device: str | None = None) -> Any:
@@ -152,21 +157,21 @@ def full(shape: Any, fill_value: Any, *, dtype: Any = None, device: str | None =
     return _filled("full", shape, dtype, device, fill_value)
 
 
-def _number(name: str, value: Any) -> Any:
+def _number(name: str, value: Any, argument: str = "fill_value") -> Any:
     """A Python number out of a number, a NumPy scalar or a tensor of one element."""
     value = value.item() if hasattr(value, "item") else value
     if not isinstance(value, bool | int | float | complex):
-        raise TypeError(f"{name}: fill_value must be a number, got {type(value).__name__}")
+        raise TypeError(f"{name}: {argument} must be a number, got {type(value).__name__}")
     return value
 
 
 def _dtype_for(*values: Any) -> Any:
     """The default dtype for the most general of some Python numbers."""
-    kinds = {type(v) for v in values}
-    for kind, dtype in ((complex, DEFAULT_COMPLEX), (float, DEFAULT_FLOAT), (int, DEFAULT_INT)):
-        if kind in kinds:
-            return dtype
-    return bool_
+    if all(isinstance(v, bool) for v in values):
+        return bool_
+    if all(isinstance(v, int) for v in values):
+        return DEFAULT_INT
+    return DEFAULT_COMPLEX if any(isinstance(v, complex) for v in values) else DEFAULT_FLOAT
 
 
 def _like(name: str, x: Any, dtype: Any, device: str | None, *value: Any) -> Any:
@@ -211,12 +216,15 @@ def arange(
 ) -> Any:
     """start, start + step, … below stop; 0, 1, … below start if it is the only number.
 
-    The dtype is int64 if all numbers are integers, else float32. Raises ValueError if step is 0.
+    The dtype is int64 if all numbers are integers, else float32. Raises ValueError if step is 0,
+    TypeError for what is not a number.
     """
+    start, step = _number("arange", start, "start"), _number("arange", step, "step")
     if step == 0:
         raise ValueError("arange: step must not be 0")
     if stop is None:
         start, stop = type(start)(0), start
+    stop = _number("arange", stop, "stop")
     backend = resolve_backend(device)
     dtype = _dtype_for(start, stop, step) if dtype is None else dtype
     return make(backend, backend.arange(start, stop, step, dtype=dtype), None)
@@ -234,8 +242,11 @@ def linspace(
 ) -> Any:
     """`num` evenly spaced numbers from start to stop, which is the last one if `endpoint`.
 
-    Raises ValueError if num is negative.
+    Raises ValueError if num is negative, TypeError if it is no integer or a bound no number.
     """
+    start, stop = _number("linspace", start, "start"), _number("linspace", stop, "stop")
+    if not isinstance(num, Integral):
+        raise TypeError(f"linspace: num must be an integer, got {num!r}")
     if num < 0:
         raise ValueError(f"linspace: num must not be negative, got {num}")
     backend = resolve_backend(device)

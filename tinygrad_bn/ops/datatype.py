@@ -30,7 +30,7 @@ def _convert(B: Any, x: Any, *, dtype: Any, copy: bool = True) -> Any:
 
 
 def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: str | None = None) -> Any:
-    """x converted to `dtype`.   d/dx = g between floating-point dtypes; others are not recorded.
+    """x converted to `dtype`.   d/dx = g between floating-point dtypes; integers are not recorded.
 
     Args:
         x: the tensor.
@@ -39,7 +39,8 @@ def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: str | None = Non
         device: name of the backend to move it to.
 
     Raises:
-        TypeError: complex to real, which would drop the imaginary part, or no dtype.
+        TypeError: complex to real, which would drop the imaginary part; a tensor that requires a
+            gradient to complex; or no dtype.
     """
     x = asarray(x, device=device)
     dtype = canonical(dtype)
@@ -48,7 +49,7 @@ def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: str | None = Non
         return x
     if source.kind == "c" and dtype.kind != "c":
         raise TypeError(f"astype: complex to {dtype.name} would drop the imaginary part; use real")
-    return (_astype if dtype.kind == "f" else _convert)(x, dtype=dtype, copy=copy)
+    return (_astype if dtype.kind in "fc" else _convert)(x, dtype=dtype, copy=copy)
 
 
 def _dtype_of(name: str, value: Any) -> DType:

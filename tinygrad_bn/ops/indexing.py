@@ -47,7 +47,15 @@ def index_put(B: Any, x: Any, values: Any, *, key: Any) -> Any:
 
     Positions picked several times keep one of the values; which one is not specified.
     """
+    check_assignable(B, x, values)
     return B.index_put(x, values, key=key)
+
+
+def check_assignable(B: Any, x: Any, values: Any) -> None:
+    """TypeError if values are complex and the array that they go to is not."""
+    complex_values = hasattr(values, "dtype") and B.dtype_of(values).kind == "c"
+    if complex_values and B.dtype_of(x).kind != "c":
+        raise TypeError(f"complex values would lose their imaginary parts in {B.dtype_of(x).name}")
 
 
 def raw_key(x: Any, key: Any) -> Any:

@@ -31,11 +31,12 @@ def check_reduction(name: str, reduction: str, known: tuple[str, ...] = REDUCTIO
 
 
 def tensors_of(**arguments: Any) -> list[Any]:
-    """The arguments as tensors: array-likes go to the backend of the first tensor."""
+    """The arguments as tensors: array-likes are copied to the backend of the first tensor."""
     given = [a._backend for a in arguments.values() if isinstance(a, Variable)]
     B = given[0] if given else default_backend()
     return [
-        a if isinstance(a, Variable) else make(B, B.asarray(a), None) for a in arguments.values()
+        a if isinstance(a, Variable) else make(B, B.asarray(a, copy=True), None)
+        for a in arguments.values()
     ]
 
 

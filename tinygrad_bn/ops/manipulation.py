@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 from ..autograd import primitive
@@ -54,6 +55,17 @@ def tensors(name: str, values: Any) -> list[Any]:
     if not values:
         raise ValueError(f"{name}: needs at least one tensor, got none")
     return list(values)
+
+
+def whole_numbers(name: str, argument: str, value: Any) -> tuple[int, ...]:
+    """An integer or a sequence of integers as a tuple of them; TypeError for anything else."""
+    try:
+        numbers = value if isinstance(value, tuple | list) else (value,)
+        return tuple([n.__index__() for n in numbers])
+    except (AttributeError, TypeError):
+        raise TypeError(
+            f"{name}: {argument} must be an integer or a tuple of integers, got {value!r}"
+        ) from None
 
 
 # --------------------------------------------------------------------------------------- shape
@@ -140,7 +152,7 @@ def expand_dims(B: Any, x: Any, /, axis: int | tuple[int, ...]) -> Any:
 
     Raises ValueError if a position is out of range or named twice.
     """
-    n = len(x.shape) + (len(axis) if isinstance(axis, tuple) else 1)
+    n = len(x.shape) + (len(axis) if isinstance(axis, tuple | list) else 1)
     new = positions("expand_dims", axis, n)
     rest = iter(x.shape)
     return B.reshape(x, tuple([1 if i in new else next(rest) for i in range(n)]))
@@ -204,7 +216,7 @@ def flip(B: Any, x: Any, /, *, axis: Axis = None) -> Any:
 
 
 def _back(shift: int | tuple[int, ...]) -> int | tuple[int, ...]:
-    return tuple([-s for s in shift]) if isinstance(shift, tuple) else -shift
+    return tuple([-s for s in shift]) if isinstance(shift, tuple | list) else -shift
 
 
 @primitive(x=lambda B, g, shift, axis: B.roll(g, _back(shift), axis=axis))
@@ -284,20 +296,22 @@ def split(x: Any, indices_or_sections: Any, /, *, axis: int = 0) -> tuple[Any, .
     Raises:
         ValueError: a number of parts that does not divide the axis, positions that are not
             ascending, or no such axis.
+        TypeError: `indices_or_sections` is neither an integer nor a sequence of them.
 
     Source: numpy.split.
     """
     x = asarray(x)
     axis = position("split", axis, x.ndim)
     n = x.shape[axis]
-    if isinstance(indices_or_sections, int):
+    if isinstance(indices_or_sections, Integral):
         parts = indices_or_sections
         if parts < 1 or n % parts:
             raise ValueError(
                 f"split: axis {axis} of length {n} cannot be cut into {parts} equal parts"
             )
         return cut(x, tuple([i * (n // parts) for i in range(1, parts)]), axis=axis)
-    places = tuple([min(max(i + n if i < 0 else i, 0), n) for i in indices_or_sections])
+    cuts = whole_numbers("split", "indices_or_sections", indices_or_sections)
+    places = tuple([min(max(i + n if i < 0 else i, 0), n) for i in cuts])
     if list(places) != sorted(places):
         raise ValueError(f"split: positions must be ascending, got {list(indices_or_sections)}")
     return cut(x, places, axis=axis)

@@ -8,7 +8,7 @@ from ..autograd import primitive
 from ..autograd.runtime import make
 from .creation import asarray
 from .indexing import index_array, take
-from .manipulation import broadcast_to, expand_dims, position, reshape
+from .manipulation import broadcast_to, expand_dims, position, reshape, whole_numbers
 
 __all__ = [
     "pad",
@@ -58,10 +58,11 @@ def repeat(x: Any, repeats: Any, /, *, axis: int | None = None) -> Any:
 def tile(x: Any, repetitions: tuple[int, ...], /) -> Any:
     """x repeated as a whole, `repetitions[i]` times along axis i; axes are added in front.
 
-    d/dx = g summed over the copies.   Raises ValueError for a negative number.
+    d/dx = g summed over the copies.   Raises ValueError for a negative number, TypeError for one
+    that is not an integer.
     """
     x = asarray(x)
-    times = (repetitions,) if isinstance(repetitions, int) else tuple(repetitions)
+    times = whole_numbers("tile", "repetitions", repetitions)
     if any(n < 0 for n in times):
         raise ValueError(f"tile: repetitions must not be negative, got {repetitions}")
     n = max(len(times), x.ndim)
@@ -113,8 +114,9 @@ _MODES = {
 
 def _widths(pad_width: Any, ndim: int) -> tuple[tuple[int, int], ...]:
     """numpy.pad's three ways to give widths, as one pair for each axis."""
-    if isinstance(pad_width, int):
-        widths: Any = ((pad_width, pad_width),) * ndim
+    if not isinstance(pad_width, tuple | list):
+        (n,) = whole_numbers("pad", "pad_width", pad_width)
+        widths: Any = ((n, n),) * ndim
     elif len(pad_width) == 2 and all(isinstance(w, int) for w in pad_width):
         widths = (tuple(pad_width),) * ndim
     else:

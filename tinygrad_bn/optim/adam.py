@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from numbers import Real
 from typing import Any
 
 from ..backend import Backend
-from .optimizer import Group, Optimizer
+from .optimizer import Group, Optimizer, is_number
 
 
 class Adam(Optimizer):
@@ -55,7 +54,7 @@ class Adam(Optimizer):
         if not (
             isinstance(betas, tuple | list)
             and len(betas) == 2
-            and all(isinstance(b, Real) and 0 <= b < 1 for b in betas)
+            and all(is_number(b) and 0 <= b < 1 for b in betas)
         ):
             raise ValueError(f"{self._name}: betas must be two numbers in [0, 1), got {betas}")
 

@@ -96,7 +96,7 @@ class Optimizer:
 
     def _require(self, options: Mapping[str, Any], name: str, least: float = 0.0) -> None:
         value = options[name]
-        if not isinstance(value, Real):
+        if not is_number(value):
             raise TypeError(f"{self._name}: {name} must be a number, got {value!r}")
         if not least <= value < math.inf:
             raise ValueError(f"{self._name}: {name} must be >= {least:g} and finite, got {value}")
@@ -192,11 +192,11 @@ class Optimizer:
         groups = []
         for mine, theirs in zip(self.param_groups, state["param_groups"], strict=True):
             missing = set(self.defaults) - set(theirs)
+            if missing:
+                raise ValueError(f"{caller}: a group lacks {sorted(missing)}: another optimizer's?")
             unknown = set(theirs) - {"params", *self.defaults}
             if unknown:
                 raise ValueError(f"{caller}: a group has unknown options {sorted(unknown)}")
-            if missing:
-                raise ValueError(f"{caller}: a group lacks {sorted(missing)}: another optimizer's?")
             options = {key: _tupled(value) for key, value in theirs.items()}
             self.check_options(options)
             groups.append({**options, "params": mine["params"]})
@@ -237,6 +237,11 @@ class Optimizer:
             ", ".join(f"{k}={v}" for k, v in g.items() if k != "params") for g in self.param_groups
         ]
         return f"{self._name}({'; '.join(groups)})"
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a real number, NumPy's included; a tensor is none."""
+    return isinstance(value, Real)
 
 
 def _tupled(value: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .cases_normalization import normalization_cases
 from .compare import Array
 
 Case = tuple[tuple[Any, ...], dict[str, Any]]
@@ -39,7 +40,7 @@ def known_cases(seed: int) -> Cases:
     for group in (_elementwise, _reductions, _matrices, _arrangement, _indexing):
         for name, case in group(draw):
             found.setdefault(name, []).append(case)
-    return found
+    return found | normalization_cases(seed)
 
 
 class _Draw:

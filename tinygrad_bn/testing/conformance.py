@@ -315,7 +315,8 @@ def _native(B: Backend, value: Any) -> Any:
 
 
 def _parts(result: Any) -> list[Any]:
-    return list(result) if isinstance(result, tuple | list) else [result]
+    parts = list(result) if isinstance(result, tuple | list) else [result]
+    return [p for p in parts if p is not None]
 
 
 def _describe(values: list[Any], options: dict[str, Any]) -> str:

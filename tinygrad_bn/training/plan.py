@@ -72,7 +72,9 @@ class Plan:
 
     def first_batch(self) -> int:
         """The number, in its epoch, of the batch that the loader gives next."""
-        return self.loader.state_dict()["position"] if hasattr(self.loader, "state_dict") else 0
+        if hasattr(self.loader, "state_dict"):
+            return self.loader.state_dict().get("position", 0)
+        return 0
 
     def reached(self, step: int, epoch: int) -> bool:
         """Whether the goal has been reached."""

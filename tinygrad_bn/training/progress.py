@@ -59,6 +59,7 @@ class Live(Silent):
             TextColumn("loss {task.fields[loss]}  {task.fields[values]}"),
         )
         self._task = self._bar.add_task("", total=total, epoch=1, loss="", values="")
+        self._total = total
         self._next = 0.0
 
     def __enter__(self) -> Live:
@@ -69,9 +70,12 @@ class Live(Silent):
         self._bar.stop()
 
     def step(self, step: int, epoch: int, loss: Any) -> None:
-        """Update the bar, ten times a second at most: reading the loss waits for the device."""
+        """Update the bar, ten times a second at most: reading the loss waits for the device.
+
+        The last step is always shown.
+        """
         now = time.monotonic()
-        if now >= self._next:
+        if now >= self._next or step == self._total:
             self._next = now + _INTERVAL
             self._bar.update(self._task, completed=step, epoch=epoch + 1, loss=f"{float(loss):.4f}")
 

@@ -10,14 +10,17 @@ from typing import Any
 from ..autograd import no_grad
 from ..backend import rng
 from ..nn import Module
+from ..nn.state import check_state
 from ..nn.utils import clip_grad_norm_
 from ..optim import LRScheduler, Optimizer
 from ..serialization import CheckpointError, FilePath, load_checkpoint, save_checkpoint
 from ..tensor import Tensor
 from .callbacks import Callback, EarlyStopping
+from .checks import check_arguments
 from .interrupt import InterruptGuard, TrainingInterrupted
 from .plan import Plan
 from .progress import Silent, reporter
+from .restore import load_together
 
 Loss = Callable[[Any, Any], Tensor]
 Metric = Callable[[Any, Any], Any]
@@ -43,8 +46,8 @@ class Trainer:
         history: {"loss": one number per step, "validation": dicts of step, epoch and values}.
 
     Raises:
-        ValueError: another `schedule_each`, clip_norm <= 0, metrics without names or called 'loss'.
-        TypeError: a model, optimizer or loss that is none.
+        ValueError: another `schedule_each`, clip_norm <= 0, a metric called 'loss'.
+        TypeError: a model, an optimizer, a loss or metrics of another kind.
     """
 
     def __init__(
@@ -60,24 +63,7 @@ class Trainer:
         callbacks: Sequence[Callback] = (),
         progress: bool | None = None,
     ) -> None:
-        for name, value, kind in (("model", model, Module), ("optimizer", optimizer, Optimizer)):
-            if not isinstance(value, kind):
-                raise TypeError(
-                    f"Trainer: {name} must be a {kind.__name__}, got {type(value).__name__}"
-                )
-        if not callable(loss):
-            raise TypeError(f"Trainer: loss must be callable, got {type(loss).__name__}")
-        if metrics is not None and (not isinstance(metrics, Mapping) or "loss" in metrics):
-            raise ValueError(
-                "Trainer: metrics must be functions by names other than 'loss', "
-                f"got {list(metrics)}"
-            )
-        if schedule_each not in ("epoch", "step"):
-            raise ValueError(
-                f"Trainer: schedule_each must be 'epoch' or 'step', got {schedule_each!r}"
-            )
-        if clip_norm is not None and not clip_norm > 0:
-            raise ValueError(f"Trainer: clip_norm must be > 0, got {clip_norm}")
+        check_arguments(model, optimizer, loss, metrics, schedule_each, clip_norm)
         self.model = model
         self.optimizer = optimizer
         self.loss = loss
@@ -270,18 +256,21 @@ class Trainer:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` gave; ValueError when it is another model's or setup's."""
+        """Take over what `state_dict` gave.
+
+        Raises ValueError when it is another model's or setup's; nothing has changed then.
+        """
         if (state["scheduler"] is None) != (self.scheduler is None):
             have, had = ("no", "a") if self.scheduler is None else ("a", "no")
             raise ValueError(f"Trainer: there is {have} scheduler, the state was saved with {had}")
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        step, epoch = int(state["step"]), int(state["epoch"])
+        history = {key: list(values) for key, values in state["history"].items()}
+        parts: list[tuple[Any, Any]] = [(self.optimizer, state["optimizer"])]
         if self.scheduler is not None:
-            self.scheduler.load_state_dict(state["scheduler"])
-        self.step = int(state["step"])
-        self.epoch = int(state["epoch"])
-        self._history = {key: list(values) for key, values in state["history"].items()}
-        self._pending = []
+            parts.append((self.scheduler, state["scheduler"]))
+        check_state(self.model, state["model"])  # first: it says best what is different
+        load_together([*parts, (self.model, state["model"])])
+        self.step, self.epoch, self._history, self._pending = step, epoch, history, []
 
     def _save(self, plan: Plan) -> None:
         self.save_checkpoint(plan.checkpoint_path, plan.loader, plan.early_stopping)  # type: ignore[arg-type]
@@ -305,15 +294,16 @@ class Trainer:
         """Take up the state that `save_checkpoint` wrote.
 
         Raises CheckpointError, naming the file and the differing keys, when it is damaged or of
-        another model, optimizer or loader.
+        another model, optimizer or loader; nothing has changed then.
         """
         tree = load_checkpoint(path)
         try:
-            self.load_state_dict(tree)
-            loader.load_state_dict(tree["loader"])
+            random = tree["random"]
+            parts: list[tuple[Any, Any]] = [(loader, tree["loader"])]
             if early_stopping is not None and tree["early_stopping"] is not None:
-                early_stopping.load_state_dict(tree["early_stopping"])
-            rng.set_state(tree["random"])
+                parts.append((early_stopping, tree["early_stopping"]))
+            load_together([*parts, (self, tree)])
+            rng.set_state(random)
         except KeyError as error:
             raise CheckpointError(
                 f"{Path(path)}: no checkpoint of a Trainer: lacks {error}"
