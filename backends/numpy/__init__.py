@@ -64,52 +64,30 @@ class NumPyBackend(NumPyActivation, NumPyNormalization, Backend):
         self, x: Any, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool = False
     ) -> Any:
         """The ufunc's reduction."""
-        if axis is not None and x.ndim == 0:
-            _refuse(axis)
         return _sum(x, axis=axis, dtype=dtype, keepdims=keepdims)
 
     def prod(
         self, x: Any, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool = False
     ) -> Any:
         """The ufunc's reduction."""
-        if axis is not None and x.ndim == 0:
-            _refuse(axis)
         return _prod(x, axis=axis, dtype=dtype, keepdims=keepdims)
 
     def max(self, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
         """The ufunc's reduction."""
-        if axis is not None and x.ndim == 0:
-            _refuse(axis)
         return _max(x, axis=axis, keepdims=keepdims)
 
     def min(self, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
         """The ufunc's reduction."""
-        if axis is not None and x.ndim == 0:
-            _refuse(axis)
         return _min(x, axis=axis, keepdims=keepdims)
 
     def mean(self, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
         """Sum over count, as np.mean does for the dtypes that need no other accumulator."""
-        if axis is not None and x.ndim == 0:
-            _refuse(axis)
         if x.size == 0:
             return self._averaged(_sum(x, axis=axis, keepdims=keepdims)) * np.nan
         if x.dtype.char not in "fd":
             return np.mean(x, axis=axis, keepdims=keepdims)
         total = _sum(x, axis=axis, keepdims=keepdims)
         return total / (x.size // total.size)
-
-    def argmax(self, x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
-        """NumPy's own."""
-        if axis is not None and x.ndim == 0:
-            _refuse(axis)
-        return np.argmax(x, axis=axis, keepdims=keepdims)
-
-    def argmin(self, x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
-        """NumPy's own."""
-        if axis is not None and x.ndim == 0:
-            _refuse(axis)
-        return np.argmin(x, axis=axis, keepdims=keepdims)
 
     def sort(
         self, x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True
@@ -122,8 +100,6 @@ class NumPyBackend(NumPyActivation, NumPyNormalization, Backend):
         self, x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True
     ) -> Any:
         """Downwards: sorted from the end, so that equal elements keep their order."""
-        if x.ndim == 0:
-            _refuse(axis)
         if not descending:
             return np.argsort(x, axis=axis, stable=stable)
         order = np.argsort(np.flip(x, axis=axis), axis=axis, stable=stable)
@@ -180,12 +156,6 @@ class NumPyBackend(NumPyActivation, NumPyNormalization, Backend):
     def stack(self, arrays: Sequence[Any], /, *, axis: int = 0) -> Any:
         """NumPy's own."""
         return np.stack(arrays, axis=axis)
-
-
-def _refuse(axis: Axis) -> None:
-    """NumPy reduces a number over the axes 0 and -1, which it does not have."""
-    if axis != ():
-        raise ValueError(f"axis {axis} is out of bounds for array of dimension 0")
 
 
 def _axis_taken(key: Any) -> int | None:

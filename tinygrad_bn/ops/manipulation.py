@@ -225,7 +225,7 @@ def roll(B: Any, x: Any, /, shift: int | tuple[int, ...], *, axis: Axis = None) 
 
     axis None: as if flattened.   d/dx = g rolled back.
     """
-    return B.roll(x, shift, axis=axis)
+    return B.roll(x, tuple(shift) if isinstance(shift, list) else shift, axis=axis)
 
 
 # ------------------------------------------------------------------------------- join and split

@@ -34,6 +34,12 @@ def reduced(axis: Axis, ndim: int) -> tuple[int, ...]:
     return tuple([a % ndim for a in axes])
 
 
+def has_axis(x: Any, axis: Axis) -> None:
+    """ValueError for an axis of a scalar: libraries take 0 and -1 there, which do not exist."""
+    if axis is not None and len(x.shape) == 0 and axis != ():
+        raise ValueError(f"axis {axis} does not exist in a tensor of shape ()")
+
+
 def spread(B: Any, g: Any, axis: Axis, keepdims: bool, shape: Shape) -> Any:
     """Give `g`, the shape of a reduction, back the axes it lost (length 1), to broadcast."""
     if keepdims or len(shape) == 0:
@@ -56,6 +62,7 @@ def sum(B: Any, x: Any, /, *, axis: Axis = None, dtype: Any = None, keepdims: bo
 
     Small integers and booleans are added up in int64 (uint64 for unsigned ones).
     """
+    has_axis(x, axis)
     return B.sum(x, axis=axis, dtype=dtype, keepdims=keepdims)
 
 
@@ -87,6 +94,7 @@ def prod(B: Any, x: Any, /, *, axis: Axis = None, dtype: Any = None, keepdims: b
 
     Small integers and booleans are multiplied in int64 (uint64 for unsigned ones).
     """
+    has_axis(x, axis)
     return B.prod(x, axis=axis, dtype=dtype, keepdims=keepdims)
 
 
@@ -112,6 +120,7 @@ def max(B: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
     A NaN among the elements is the result (and all of them share g).
     Raises ValueError if there are no elements.
     """
+    has_axis(x, axis)
     return B.max(x, axis=axis, keepdims=keepdims)
 
 
@@ -127,6 +136,7 @@ def min(B: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
     A NaN among the elements is the result (and all of them share g).
     Raises ValueError if there are no elements.
     """
+    has_axis(x, axis)
     return B.min(x, axis=axis, keepdims=keepdims)
 
 
@@ -140,6 +150,7 @@ def min(B: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
 )
 def mean(B: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """Σ x / n over `axis`.   d/dx = g/n, broadcast.   NaN if there are no elements."""
+    has_axis(x, axis)
     return B.mean(x, axis=axis, keepdims=keepdims)
 
 
@@ -163,6 +174,7 @@ def var(
     Computed in two passes, about the mean: exact to rounding however large the mean is. NaN where
     n ≤ correction. `correction=1` gives the unbiased estimate.
     """
+    has_axis(x, axis)
     return B.var(x, axis=axis, correction=correction, keepdims=keepdims)
 
 
@@ -182,6 +194,7 @@ def std(
 
     All elements equal is a kink: the derivative there is taken as 0, at every order.
     """
+    has_axis(x, axis)
     return B.std(x, axis=axis, correction=correction, keepdims=keepdims)
 
 
@@ -191,16 +204,19 @@ def std(
 @primitive()
 def all(B: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """Whether all elements over `axis` are nonzero; True if there are none."""
+    has_axis(x, axis)
     return B.all(x, axis=axis, keepdims=keepdims)
 
 
 @primitive()
 def any(B: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """Whether any element over `axis` is nonzero; False if there are none."""
+    has_axis(x, axis)
     return B.any(x, axis=axis, keepdims=keepdims)
 
 
 @primitive()
 def count_nonzero(B: Any, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """How many elements over `axis` are nonzero, as int64."""
+    has_axis(x, axis)
     return B.count_nonzero(x, axis=axis, keepdims=keepdims)

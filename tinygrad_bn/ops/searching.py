@@ -11,6 +11,7 @@ from ..autograd import primitive
 from ..autograd.runtime import make
 from .creation import asarray
 from .indexing import take
+from .reduction import has_axis
 
 __all__ = [
     "argmax",
@@ -26,6 +27,7 @@ def argmax(B: Any, x: Any, /, *, axis: int | None = None, keepdims: bool = False
 
     Raises ValueError if there are no elements.
     """
+    has_axis(x, axis)
     return B.argmax(x, axis=axis, keepdims=keepdims)
 
 
@@ -35,6 +37,7 @@ def argmin(B: Any, x: Any, /, *, axis: int | None = None, keepdims: bool = False
 
     Raises ValueError if there are no elements.
     """
+    has_axis(x, axis)
     return B.argmin(x, axis=axis, keepdims=keepdims)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..autograd import primitive
+from .reduction import has_axis
 
 __all__ = [
     "argsort",
@@ -26,6 +27,7 @@ def sort(
 
     NaN counts as the greatest. Raises ValueError if `axis` does not exist.
     """
+    has_axis(x, axis)
     return B.sort(x, axis=axis, descending=descending, stable=stable)
 
 
@@ -37,4 +39,5 @@ def argsort(
 
     NaN counts as the greatest. Raises ValueError if `axis` does not exist.
     """
+    has_axis(x, axis)
     return B.argsort(x, axis=axis, descending=descending, stable=stable)
