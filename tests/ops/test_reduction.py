@@ -219,7 +219,22 @@ def test_errors_name_function_axis_and_shape(name, backend):
 @pytest.mark.parametrize("axis", [0, -1])
 @pytest.mark.parametrize(
     "name",
-    "sum prod mean max min var std all any count_nonzero argmax argmin sort argsort".split(),
+    [
+        "sum",
+        "prod",
+        "mean",
+        "max",
+        "min",
+        "var",
+        "std",
+        "all",
+        "any",
+        "count_nonzero",
+        "argmax",
+        "argmin",
+        "sort",
+        "argsort",
+    ],
 )
 def test_a_scalar_has_no_axis(name, axis, backend):
     message = f"^{name}: axis {axis} does not exist in a tensor of shape \\(\\)"
