@@ -391,3 +391,27 @@ def test_mixed_backends():
         tg.add(x, y)
     with pytest.raises(ValueError, match="sum_of_squares: inputs are on backends 'strict' and 'n"):
         sum_of_squares(y, x)
+
+
+# ------------------------------------------------------------------------- rules that go wrong
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_rule_that_returns_no_array(create_graph):
+    @primitive(x=lambda B, g: 5.0)
+    def op(B, x):
+        return x + 1
+
+    with pytest.raises(TypeError, match=r"^op: a rule must return a gradient, got float$"):
+        op(leaf([1.0, 2.0])).backward([1.0, 1.0], create_graph=create_graph)
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_joint_rule_that_returns_too_many(create_graph):
+    @primitive(lambda B, g: (g, g))
+    def op(B, x):
+        return x + 1
+
+    message = r"^op: a rule must return one gradient \(or None\) for each of 1 inputs, got 2$"
+    with pytest.raises(ValueError, match=message):
+        op(leaf([1.0, 2.0])).backward([1.0, 1.0], create_graph=create_graph)

@@ -131,8 +131,8 @@ def _take(p: Primitive, i: int, name: str) -> list[str]:
     optional = name in p.optional
     return [
         *([f"        if {name} is None: _a{i} = _n{i} = None"] if optional else []),
-        f"        {'elif' if optional else 'if'} {name}.__class__ in _NUMBERS: "
-        f"_a{i} = {name}; _n{i} = None",
+        f"        {'elif' if optional else 'if'} {name}.__class__ is not _Tensor "
+        f"and {name}.__class__ in _NUMBERS: _a{i} = {name}; _n{i} = None",
         f"        elif {name}._backend is _B: {tensor}",
         "        else: raise AttributeError",
     ]
@@ -214,7 +214,7 @@ def _finish(p: Primitive, tracked: str, parents: str, saved: str, originals: str
     lines = [f"    _out, {', '.join(auxiliary)} = _out"] if p.aux else []
     shape, dtype = "_out.shape", "_out.dtype"
     no_derivative = [
-        "        if _node.dtype not in _B.differentiable:",
+        "        if _dtype is not _B.usual and _dtype not in _B.differentiable:",
         "            _node = _runtime.unrecorded(_P, _node)",
     ]
     if p.outputs > 1:
@@ -233,7 +233,7 @@ def _finish(p: Primitive, tracked: str, parents: str, saved: str, originals: str
             "        _node.primitive = _P",
             "        _node.backend = _B",
             f"        _node.shape = {shape}",
-            f"        _node.dtype = {dtype}",
+            f"        _node.dtype = _dtype = {dtype}",
             f"        _node.parents = {parents}",
             f"        _node.saved = {saved}",
             "        _node.hooks = None",

@@ -217,6 +217,8 @@ def _pull_recorded(node: Node, g: Any, grads: dict[Any, Any], wanted: set[Any] |
         (key,) = p.needs
         rule = p.joint if p.joint is not None else p.rules[key]
         results = rule(operations, g, *[values[n] for n in p.needs[key]])
+        if len(results) != len(node.parents):
+            raise runtime.miscounted(node, results)
     else:
         results = [
             p.rules[key](operations, g, *[values[n] for n in p.needs[key]])
@@ -227,6 +229,8 @@ def _pull_recorded(node: Node, g: Any, grads: dict[Any, Any], wanted: set[Any] |
     for parent, want, d in zip(node.parents, wants, results, strict=True):
         if not want or d is None:
             continue
+        if not isinstance(d, Variable):
+            raise runtime.no_gradient(node, d)
         if d._data.shape != parent.shape or d._data.dtype != parent.dtype:
             d = runtime.fit(node, d, parent)
         grads[parent] = grads[parent] + d if parent in grads else d

@@ -84,6 +84,7 @@ def _pull_joint(p: Primitive, names: dict[str, Any]) -> list[str]:
     return [
         *([f"    wants = {wants}"] if "wants" in p.needs[key] else []),
         f"    results = _rule(B, g{_rule_arguments(p, key)})",
+        "    if len(results) != len(node.parents): raise _runtime.miscounted(node, results)",
         "    for n, d in zip(node.parents, results, strict=True):",
         "        if n is not None and d is not None and (wanted is None or n in wanted):",
         *[f"            {line}" for line in _deliver("n")],
@@ -93,9 +94,12 @@ def _pull_joint(p: Primitive, names: dict[str, Any]) -> list[str]:
 def _deliver(parent: str) -> list[str]:
     """Source that fits gradient `d` to its parent and adds it to what has gathered there."""
     return [
-        f"if d.shape != {parent}.shape or ("
-        f"d.dtype is not {parent}.dtype and d.dtype != {parent}.dtype"
-        f"): d = _runtime.fit(node, d, {parent})",
+        "try:",
+        f"    misfit = d.shape != {parent}.shape or ("
+        f"d.dtype is not {parent}.dtype and d.dtype != {parent}.dtype)",
+        "except AttributeError:",
+        "    raise _runtime.no_gradient(node, d) from None",
+        f"if misfit: d = _runtime.fit(node, d, {parent})",
         f"if {parent} not in grads: grads[{parent}] = d",
         f"elif {parent} in owned: grads[{parent}] += d",
         f"else: grads[{parent}] = grads[{parent}] + d; owned.add({parent})",

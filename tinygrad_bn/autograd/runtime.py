@@ -170,6 +170,19 @@ def restore(node: Node) -> tuple[Any, ...]:
     return node.saved.recompute()
 
 
+def no_gradient(node: Node, d: Any) -> TypeError:
+    """The error for what a rule returned in place of an array."""
+    return TypeError(f"{node.name}: a rule must return a gradient, got {type(d).__name__}")
+
+
+def miscounted(node: Node, results: Any) -> ValueError:
+    """The error for a joint rule that returned too few gradients or too many."""
+    return ValueError(
+        f"{node.name}: a rule must return one gradient (or None) for each of {len(node.parents)} "
+        f"inputs, got {len(results)}"
+    )
+
+
 def fit(node: Node, d: Any, parent: Any) -> Any:
     """Bring a gradient to its input's shape and dtype, or say which rule is wrong."""
     operations = namespace if isinstance(d, Variable) else node.backend

@@ -40,6 +40,7 @@ class Backend(
         generator_kind: backends of one kind share a random stream.
         floating: its native dtypes of floating-point and complex numbers.
         differentiable: those that carry gradients: floating-point, not complex.
+        usual: its native default dtype, asked for first where speed counts.
     """
 
     name: str = ""
@@ -58,6 +59,7 @@ class Backend(
         self._canonical: dict[Any, dtypes.DType] = {}
         self.floating: set[Any] = set()
         self.differentiable: set[Any] = set()
+        self.usual: Any = None
         for dtype in dtypes.BY_NAME.values():
             native = getattr(xp, dtype.name, None)
             if isinstance(native, type) and issubclass(native, np.generic):
@@ -72,6 +74,8 @@ class Backend(
             self.floating.add(native)
         if dtype.kind == "f":
             self.differentiable.add(native)
+        if dtype == dtypes.DEFAULT_FLOAT:
+            self.usual = native
 
     def __getattr__(self, name: str) -> Any:
         """A function of the standard: the namespace's own, remembered for the next call."""
