@@ -18,8 +18,11 @@ GROUP = "tinygrad_bn.backends"
 
 Factory = Callable[[str, str], Backend]
 
-_targets: dict[str, str | Factory] = {"numpy": "tinygrad_bn.backends.numpy:NumPyBackend"}
-_planned = ("numba", "cupy")
+_targets: dict[str, str | Factory] = {
+    "numpy": "tinygrad_bn.backends.numpy:NumPyBackend",
+    "numba": "tinygrad_bn.backends.numba:NumbaBackend",
+}
+_planned = ("cupy",)
 _instances: dict[str, Backend] = {}
 _lock = threading.RLock()
 _default: Backend | None = None
