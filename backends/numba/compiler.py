@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import numba
@@ -84,9 +85,10 @@ def driver(function: Callable[..., Any]) -> Driver:
     return Driver(function) if COMPILED else InterpretedDriver(function)
 
 
-def _renamed(function: Callable[..., Any]) -> Callable[..., Any]:
+def _renamed(function: Any) -> Any:
     """The function under another name, so that its compiled forms are kept apart."""
-    twin = type(function)(function.__code__, function.__globals__, f"{function.__name__}_parallel")
+    name = f"{function.__name__}_parallel"
+    twin = FunctionType(function.__code__, function.__globals__, name)
     twin.__qualname__ = f"{function.__qualname__}_parallel"
     twin.__module__ = function.__module__
     return twin
