@@ -16,6 +16,7 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
 
 from . import threads
 from .cache import DiskCache
@@ -30,8 +31,26 @@ SERIAL_BELOW = int(os.environ.get("TINYGRAD_BN_SERIAL_BELOW", 1 << 15))
 """Work (elements read and written, about) that does not pay for starting threads."""
 
 
+PARALLEL = dict.fromkeys(
+    ("comprehension", "fusion", "inplace_binop", "numpy", "reduction", "setitem", "stencil"), False
+)
+"""Only the loops that say so, over `prange`, run in parallel."""
+
+
+class Distinct(CompilerBase):
+    """Numba's compiler, told that no two array arguments share memory.
+
+    Without it LLVM would have to prove that rows do not overlap, and gives up on a handful.
+    """
+
+    def define_pipelines(self) -> list[Any]:
+        """The usual passes."""
+        self.state.flags.noalias = True
+        return [DefaultPassBuilder.define_nopython_pipeline(self.state)]
+
+
 def _compile(function: Callable[..., Any], **options: Any) -> Any:
-    dispatcher = numba.njit(**OPTIONS, **options)(function)
+    dispatcher = numba.njit(pipeline_class=Distinct, **OPTIONS, **options)(function)
     if COMPILED:
         dispatcher._cache = DiskCache(function)
     return dispatcher
@@ -39,7 +58,7 @@ def _compile(function: Callable[..., Any], **options: Any) -> Any:
 
 def kernel(function: Callable[..., Any]) -> Any:
     """A compiled function for other kernels to call."""
-    return _compile(function)
+    return _compile(function, forceinline=True)
 
 
 def exact(function: Callable[..., Any]) -> Any:
@@ -47,7 +66,7 @@ def exact(function: Callable[..., Any]) -> Any:
 
     Without it LLVM may turn (x - mean) - low into x - (mean + low), which loses what low is for.
     """
-    return numba.njit(**OPTIONS | {"fastmath": {"contract"}})(function)
+    return numba.njit(**OPTIONS | {"fastmath": {"contract"}, "forceinline": True})(function)
 
 
 class Driver:
@@ -61,7 +80,7 @@ class Driver:
         self.__doc__ = function.__doc__
         self.__name__ = function.__name__
         self.serial = _compile(function)
-        self.parallel = _compile(_renamed(function), parallel=True)
+        self.parallel = _compile(_renamed(function), parallel=PARALLEL | {"prange": True})
 
     def __call__(self, work: int, *arguments: Any) -> Any:
         if work < SERIAL_BELOW or not threads.enter():
