@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..numpy import NumPyBackend
-from . import threads
+from . import memory, threads
 from .normalization import NumbaNormalization
 
 
@@ -21,3 +21,7 @@ class NumbaBackend(NumbaNormalization, NumPyBackend):
     def to_numpy(self, array: Any) -> Any:
         """The array itself: its memory is the host's."""
         return array
+
+    def owns_memory(self, array: Any) -> bool:
+        """Whether the array is no view; one over a lease of `memory` counts as its own."""
+        return memory.is_own(array)

@@ -24,6 +24,7 @@ from .arithmetic import (
     slopes,
     uncentred_statistics,
 )
+from .stream import CHUNK, is_large, settle, store
 
 FIRST = 16
 """Rows whose mean is the shift of all sums."""
@@ -218,18 +219,32 @@ def activate(y: Any, act: Any, slope: Any) -> None:
 
 
 @kernel
-def write_strip(
-    x: Any, maps: Any, residual: Any, add: Any, y: Any, act: Any, slope: Any, first: Any, last: Any
-) -> None:
-    """The output rows from `first` to before `last`, the last one first."""
+def write_rows(x: Any, maps: Any, residual: Any, add: Any, y: Any, act: Any, slope: Any) -> None:
+    """The output of some rows."""
     mean, scale, offset = maps[0], maps[1], maps[2]
-    for i in range(last - first):
-        r = last - 1 - i
+    for r in range(x.shape[0]):
         write_row(x[r], y[r], mean, scale, offset)
         if add:
             add_to(y[r], residual[r])
         if act:
             activate(y[r], act, slope)
+
+
+@kernel
+def write_strip(
+    x: Any, maps: Any, residual: Any, add: Any, y: Any, act: Any, slope: Any, large: Any
+) -> None:
+    """The output of a strip, past the caches if `large`."""
+    if not large:
+        write_rows(x, maps, residual, add, y, act, slope)
+        return
+    group = max(1, CHUNK // x.shape[1])
+    buffer = np.empty((group, x.shape[1]), x.dtype)
+    for lo in range(0, x.shape[0], group):
+        hi = min(lo + group, x.shape[0])
+        write_rows(x[lo:hi], maps, residual[lo:hi], add, buffer, act, slope)
+        store(buffer.reshape(-1), y[lo:hi].reshape(-1))
+    settle(large)
 
 
 @driver
@@ -247,13 +262,23 @@ def write(
     slope: Any,
 ) -> None:
     """y = act((x - mean)·rstd·gamma + beta + residual)."""
+    large = is_large(x)
     for k in range(x.shape[0]):
         step, blocks, strips = grid(x[k])
         maps = parameters(x, k, mean, low, rstd, gamma, beta)
         for t in prange(strips):
             first = blocks * t // strips * step
             last = min(x.shape[1], blocks * (t + 1) // strips * step)
-            write_strip(x[k], maps, residual[k], add, y[k], act, slope, first, last)
+            write_strip(
+                x[k, first:last],
+                maps,
+                residual[k, first:last],
+                add,
+                y[k, first:last],
+                act,
+                slope,
+                large,
+            )
 
 
 # ------------------------------------------------------------------------------------ gradient
@@ -344,18 +369,33 @@ def write_grad_row(g: Any, x: Any, dx: Any, mean: Any, a: Any, b: Any, e: Any) -
 
 
 @kernel
-def write_grad_strip(
-    g: Any, x: Any, maps: Any, terms: Any, dx: Any, act: Any, slope: Any, first: Any, last: Any
-) -> None:
-    """The rows of dx from `first` to before `last`, the last one first."""
-    row = np.empty(x.shape[1], x.dtype)
-    for i in range(last - first):
-        r = last - 1 - i
-        if act:
-            gate_row(g[r], x[r], maps, act, slope, row)
-            write_grad_row(row, x[r], dx[r], maps[0], terms[0], terms[1], terms[2])
-        else:
+def write_grad_rows(g: Any, x: Any, maps: Any, terms: Any, dx: Any, act: Any, slope: Any) -> None:
+    """dx of some rows."""
+    if act == 0:
+        for r in range(x.shape[0]):
             write_grad_row(g[r], x[r], dx[r], maps[0], terms[0], terms[1], terms[2])
+        return
+    row = np.empty(x.shape[1], x.dtype)
+    for r in range(x.shape[0]):
+        gate_row(g[r], x[r], maps, act, slope, row)
+        write_grad_row(row, x[r], dx[r], maps[0], terms[0], terms[1], terms[2])
+
+
+@kernel
+def write_grad_strip(
+    g: Any, x: Any, maps: Any, terms: Any, dx: Any, act: Any, slope: Any, large: Any
+) -> None:
+    """dx of a strip, past the caches if `large`."""
+    if not large:
+        write_grad_rows(g, x, maps, terms, dx, act, slope)
+        return
+    group = max(1, CHUNK // x.shape[1])
+    buffer = np.empty((group, x.shape[1]), x.dtype)
+    for lo in range(0, x.shape[0], group):
+        hi = min(lo + group, x.shape[0])
+        write_grad_rows(g[lo:hi], x[lo:hi], maps, terms, buffer, act, slope)
+        store(buffer.reshape(-1), dx[lo:hi].reshape(-1))
+    settle(large)
 
 
 @kernel
@@ -402,6 +442,7 @@ def backward(
     slope: Any,
 ) -> None:
     """dx, and dgamma and dbeta of every group."""
+    large = is_large(x)
     for k in range(x.shape[0]):
         step, blocks, strips = grid(x[k])
         maps = parameters(x, k, mean, low, rstd, gamma, beta)
@@ -416,7 +457,16 @@ def backward(
         for t in prange(strips):
             first = blocks * t // strips * step
             last = min(x.shape[1], blocks * (t + 1) // strips * step)
-            write_grad_strip(g[k], x[k], maps, terms, dx[k], act, slope, first, last)
+            write_grad_strip(
+                g[k, first:last],
+                x[k, first:last],
+                maps,
+                terms,
+                dx[k, first:last],
+                act,
+                slope,
+                large,
+            )
 
 
 @kernel
