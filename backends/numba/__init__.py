@@ -1,4 +1,7 @@
-"""The Numba backend: NumPy arrays, with JIT-compiled, multi-threaded kernels where they pay."""
+"""The Numba backend: NumPy arrays, with JIT-compiled, multi-threaded kernels where they pay.
+
+`set_num_threads` and `get_num_threads` say how many threads kernels may use.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,9 @@ from typing import Any
 
 from ..numpy import NumPyBackend
 from . import threads
+from .threads import get_num_threads, set_num_threads
+
+__all__ = ["NumbaBackend", "get_num_threads", "set_num_threads"]
 
 
 class NumbaBackend(NumPyBackend):
