@@ -9,12 +9,13 @@ from typing import Any
 
 from ..numpy import NumPyBackend
 from . import threads
+from .normalization import NumbaNormalization
 from .threads import get_num_threads, set_num_threads
 
 __all__ = ["NumbaBackend", "get_num_threads", "set_num_threads"]
 
 
-class NumbaBackend(NumPyBackend):
+class NumbaBackend(NumbaNormalization, NumPyBackend):
     """Arrays and everything that is not overridden are NumPy's; see the mixins for the kernels."""
 
     install_hint = "pip install 'tinygrad_bn[numba]'"

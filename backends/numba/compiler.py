@@ -9,6 +9,8 @@ them, no `get_thread_id`. What a thread must not do either: call BLAS (`@`, `np.
 Every type of argument is a compiled form of its own and costs about a second at its first call.
 Give drivers arrays for which `array.flags.carray` holds (C-contiguous, aligned, writable), numbers
 as int or float, and None for what is absent; a Python bool is a type of its own, and the slowest.
+An array that a driver writes to must share no memory with its other arguments: it is compiled on
+that understanding, so nothing is done in place under two names.
 
 Each driver declares arguments that training gives it, next to its source:
 
@@ -33,6 +35,7 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.cpu_options import ParallelOptions
 from numba.core.registry import CPUDispatcher
 
@@ -68,6 +71,18 @@ DRIVERS: list[Driver] = []
 """All drivers of this process, in the order of their definition."""
 
 Examples = Callable[[np.random.Generator, Any], Iterable[tuple[Any, ...]]]
+
+
+class Distinct(CompilerBase):
+    """Numba's compiler, told that no two array arguments share memory.
+
+    Without it LLVM would have to prove that rows do not overlap, and gives up on a handful.
+    """
+
+    def define_pipelines(self) -> list[Any]:
+        """The usual passes."""
+        self.state.flags.noalias = True
+        return [DefaultPassBuilder.define_nopython_pipeline(self.state)]
 
 
 class _Inner(CPUDispatcher):
@@ -161,13 +176,13 @@ class InterpretedDriver(Driver):
 def _inner(function: Any, options: dict[str, Any]) -> Any:
     if not COMPILED:
         return function
-    options = options | {"no_cpython_wrapper": True}
-    return _Inner(_twin(function, options), targetoptions=options)
+    options = options | {"no_cpython_wrapper": True, "forceinline": True}
+    return _Inner(_twin(function, options), targetoptions=options, pipeline_class=Distinct)
 
 
 def _compiled(function: Any, options: dict[str, Any]) -> Any:
     twin = _twin(function, options)
-    dispatcher: Any = CPUDispatcher(twin, targetoptions=dict(options))
+    dispatcher: Any = CPUDispatcher(twin, targetoptions=dict(options), pipeline_class=Distinct)
     dispatcher._cache = DiskCache(twin, options)
     return dispatcher
 
