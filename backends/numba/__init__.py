@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import numba
+
 from ..numpy import NumPyBackend
-from . import threads
+from . import cache, compiler, threads
 from .normalization import NumbaNormalization
 from .threads import get_num_threads, set_num_threads
+from .warm_up import preparations
 
 __all__ = ["NumbaBackend", "get_num_threads", "set_num_threads"]
 
@@ -23,6 +27,24 @@ class NumbaBackend(NumbaNormalization, NumPyBackend):
     def __init__(self, name: str = "numba", device: str = "") -> None:
         super().__init__(name, device)
         threads.configure()
+
+    def library(self) -> str:
+        """Numba and NumPy, with their versions."""
+        return f"numba {numba.__version__}, {super().library()}"
+
+    def details(self) -> dict[str, str]:
+        """How kernels run and where they are kept."""
+        if not compiler.COMPILED:
+            return {"kernels": "plain Python, by NUMBA_DISABLE_JIT"}
+        return {
+            "threads": str(threads.get_num_threads()),
+            "threading layer": threads.start(),
+            "cache": str(cache.folder(cache.root()) or "none"),
+        }
+
+    def preparations(self) -> list[tuple[str, Callable[[], object]]]:
+        """Kernels to compile for training in float32."""
+        return preparations()
 
     def to_numpy(self, array: Any) -> Any:
         """The array itself: its memory is the host's."""

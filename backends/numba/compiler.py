@@ -29,6 +29,7 @@ contracted, the sign of zero ignored.
 from __future__ import annotations
 
 import functools
+import gc
 from collections.abc import Callable, Iterable, Iterator
 from types import FunctionType
 from typing import Any
@@ -85,7 +86,21 @@ class Distinct(CompilerBase):
         return [DefaultPassBuilder.define_nopython_pipeline(self.state)]
 
 
-class _Inner(CPUDispatcher):
+class _Dispatcher(CPUDispatcher):
+    """Numba's dispatcher, compiling without a look for garbage, which takes a tenth of the time."""
+
+    def compile(self, sig: Any) -> Any:
+        """The code for a signature, compiled or from the disk."""
+        enabled = gc.isenabled()
+        gc.disable()
+        try:
+            return super().compile(sig)
+        finally:
+            if enabled:
+                gc.enable()
+
+
+class _Inner(_Dispatcher):
     """A compiled function without the wrapper that Python would need, a quarter of its code."""
 
     def __call__(self, *arguments: Any) -> Any:
@@ -121,6 +136,8 @@ class Driver:
     Attributes:
         serial, parallel: the two compiled forms; their results have the same bits.
     """
+
+    __name__: str
 
     def __init__(self, function: Callable[..., Any]) -> None:
         functools.update_wrapper(self, function)
@@ -182,7 +199,7 @@ def _inner(function: Any, options: dict[str, Any]) -> Any:
 
 def _compiled(function: Any, options: dict[str, Any]) -> Any:
     twin = _twin(function, options)
-    dispatcher: Any = CPUDispatcher(twin, targetoptions=dict(options), pipeline_class=Distinct)
+    dispatcher: Any = _Dispatcher(twin, targetoptions=dict(options), pipeline_class=Distinct)
     dispatcher._cache = DiskCache(twin, options)
     return dispatcher
 

@@ -76,7 +76,8 @@ def configure() -> None:
     """Read the environment; called once, when the backend is made.
 
     Raises:
-        BackendUnavailableError: TINYGRAD_BN_NUM_THREADS is no whole number of at least 1.
+        BackendUnavailableError: TINYGRAD_BN_NUM_THREADS is no whole number of at least 1, or
+            NUMBA_THREADING_LAYER names a layer that cannot be loaded.
     """
     text = os.environ.get(VARIABLE, "").strip()
     if text and not (text.isdecimal() and int(text) > 0):
@@ -84,6 +85,8 @@ def configure() -> None:
             f"{VARIABLE} must be a whole number of at least 1, got {text!r}"
         )
     set_num_threads(int(text) if text else pool.NUM_THREADS)
+    if str(config.THREADING_LAYER).lower() != "default":
+        start()  # one that was asked for and is not there is told now, not at some large array
 
 
 @functools.cache
@@ -91,14 +94,15 @@ def start() -> str:
     """Start the threads unless they run; returns the name of the layer.
 
     Raises:
-        BackendUnavailableError: NUMBA_THREADING_LAYER names one that cannot be loaded.
+        BackendUnavailableError: none can be loaded, or not the one NUMBA_THREADING_LAYER names.
     """
     _load_tbb()
     try:
         pool._launch_threads()
     except ValueError as error:
         raise BackendUnavailableError(
-            f"Numba's threading layer {config.THREADING_LAYER!r} cannot be used: {error}"
+            f"Numba's threading layer {config.THREADING_LAYER!r} (NUMBA_THREADING_LAYER) cannot "
+            f"be used: {' '.join(str(error).split())}"
         ) from error
     return pool.threading_layer()
 
