@@ -29,8 +29,8 @@ class NumbaBackend(NumbaNormalization, NumPyBackend):
         threads.configure()
 
     def library(self) -> str:
-        """Numba and NumPy, with their versions."""
-        return f"numba {numba.__version__}, {super().library()}"
+        """Numba with its version."""
+        return f"numba {numba.__version__}"
 
     def details(self) -> dict[str, str]:
         """How kernels run and where they are kept."""
