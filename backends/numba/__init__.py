@@ -6,9 +6,10 @@ from typing import Any
 
 from ..numpy import NumPyBackend
 from . import threads
+from .optim import NumbaOptim
 
 
-class NumbaBackend(NumPyBackend):
+class NumbaBackend(NumbaOptim, NumPyBackend):
     """Arrays and everything that is not overridden are NumPy's; see the mixins for the kernels."""
 
     install_hint = "pip install 'tinygrad_bn[numba]'"
