@@ -28,7 +28,7 @@ class _Table:
         self.number = dtype.type
         self.total = -1
         if dtype.char in _LETTERS:
-            self.total = survey(table, sizes, starts, len(rows) - 1, id(dtype))
+            self.total = survey(0, table, sizes, starts, len(rows) - 1, id(dtype))
         self.arguments = table, sizes, starts
 
 

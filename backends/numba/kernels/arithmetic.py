@@ -59,20 +59,27 @@ def finish_statistics(
 
 
 @kernel
-def affine(stats: Any, gamma: Any, beta: Any, c: Any, like: Any) -> Any:
-    """(mean, scale, offset) of channel c as numbers of the dtype of `like`."""
-    scale = stats[3, c] if gamma is None else stats[3, c] * gamma[c]
-    offset = -stats[1, c] * scale if beta is None else beta[c] - stats[1, c] * scale
-    number = like.dtype.type
-    return number(stats[0, c]), number(scale), number(offset)
+def uncentred_statistics(second: Any, n: Any, eps: Any, stats: Any, c: Any) -> None:
+    """The same rows about 0: no mean, var the mean square."""
+    stats[0, c] = 0.0
+    stats[1, c] = 0.0
+    stats[2, c] = second / n
+    stats[3, c] = inverse_root(stats[2, c], eps)
 
 
 @kernel
-def slopes(stats: Any, gamma: Any, s0: Any, s1: Any, n: Any, center: Any, c: Any, like: Any) -> Any:
+def affine(mean: Any, low: Any, rstd: Any, gamma: Any, beta: Any, c: Any, k: Any, like: Any) -> Any:
+    """(mean, scale, offset) of statistic c with parameter k, in the dtype of `like`."""
+    scale = rstd[c] * gamma[k]
+    offset = beta[k] - low[c] * scale
+    number = like.dtype.type
+    return number(mean[c]), number(scale), number(offset)
+
+
+@kernel
+def slopes(low: Any, rstd: Any, gamma: Any, s0: Any, s1: Any, n: Any, center: Any) -> Any:
     """(a, b, e) of dx = a·g + b·(x - mean) + e, from s0 = Σg and s1 = Σ g·(x - mean - low)."""
-    rstd = stats[3, c]
-    scale = rstd if gamma is None else rstd * gamma[c]
+    scale = rstd * gamma
     b = -scale * (s1 * rstd * rstd / n)
     e = -scale * (s0 / n) if center else 0.0
-    number = like.dtype.type
-    return number(scale), number(b), number(e - b * stats[1, c])
+    return scale, b, e - b * low

@@ -1,14 +1,17 @@
-"""Normalization of x of shape (N, C, L): each channel is N runs of L neighbours in memory.
+"""Normalization of x of shape (G, N, C, L): each statistic is N runs of L neighbours in memory.
 
-A channel whose run of data fits the second-level cache is read from memory once: statistics and
-map follow one another in the same thread. Its runs are walked in chunks; the map walks them in
-reverse and finds the last ones in the first-level cache.
+G is 1 for batch norm; ghost batches and instance norm have statistics for each of G groups, which
+share gamma and beta: statistic i has the parameters i mod C. What a statistic is made of is read
+from memory once if it fits the second-level cache: sums and map follow one another in the same
+thread. Runs are walked in chunks; the map walks them in reverse and finds the last ones in the
+first-level cache.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numba import prange
 
 from ..compiler import driver, kernel
@@ -19,7 +22,9 @@ from .arithmetic import (
     is_far,
     minus,
     slopes,
+    uncentred_statistics,
 )
+from .rows import activate, add_to
 
 CHUNK = 1024
 """Terms of a sum in the dtype of x: a few dozen for each lane of a vector register."""
@@ -37,85 +42,67 @@ def sums(row: Any, shift: Any) -> Any:
 
 
 @kernel
-def channel_sums(x: Any, c: Any, shift: Any) -> Any:
-    """Σ(x - shift) and Σ(x - shift)² of a channel."""
+def slab_sums(x: Any, shift: Any) -> Any:
+    """Σ(x - shift) and Σ(x - shift)² of a slab (N, L)."""
     first = second = 0.0
     for n in range(x.shape[0]):
-        for i in range(0, x.shape[2], CHUNK):
-            a, b = sums(x[n, c, i : i + CHUNK], shift)
+        for i in range(0, x.shape[1], CHUNK):
+            a, b = sums(x[n, i : i + CHUNK], shift)
             first += a
             second += b
     return first, second
 
 
 @kernel
-def channel_statistics(x: Any, c: Any, center: Any, eps: Any, stats: Any) -> None:
-    """Mean, low, var, rstd of a channel."""
+def slab_statistics(x: Any, center: Any, eps: Any, stats: Any, c: Any) -> None:
+    """Mean, low, var, rstd of a slab (N, L)."""
     zero = x.dtype.type(0)
-    n = x.shape[0] * x.shape[2]
+    n = x.shape[0] * x.shape[1]
     if not center:
-        first, second = channel_sums(x, c, zero)
-        finish_statistics(0.0, second, n, zero, eps, stats, c)
+        _, second = slab_sums(x, zero)
+        uncentred_statistics(second, n, eps, stats, c)
         return
-    start = x[0, c, :CHUNK]
+    start = x[0, :CHUNK]
     first, second = sums(start, zero)
-    shift = zero + first / start.size
-    first, second = channel_sums(x, c, shift)
+    shift = x.dtype.type(first / start.size)
+    first, second = slab_sums(x, shift)
     if is_far(first, second, n):
         shift = x.dtype.type(shift + first / n)
-        first, second = channel_sums(x, c, shift)
+        first, second = slab_sums(x, shift)
     finish_statistics(first, second, n, shift, eps, stats, c)
 
 
 @kernel
-def write_run(x: Any, residual: Any, y: Any, mean: Any, scale: Any, offset: Any) -> None:
-    """y = (x - mean)·scale + offset + residual of a run."""
+def write_run(x: Any, y: Any, mean: Any, scale: Any, offset: Any) -> None:
+    """y = (x - mean)·scale + offset of a chunk."""
     for i in range(x.size):
-        z = minus(x[i], mean) * scale + offset
-        if residual is not None:
-            z += residual[i]
-        y[i] = z
+        y[i] = minus(x[i], mean) * scale + offset
 
 
 @kernel
-def activate(y: Any, act: Any, slope: Any) -> None:
-    """relu or leaky_relu of a run, in place; NaN stays."""
-    zero = y.dtype.type(0)
-    if act == RELU:
-        for i in range(y.size):
-            y[i] = zero if y[i] <= zero else y[i]
-    else:
-        number = y.dtype.type(slope)
-        for i in range(y.size):
-            y[i] = y[i] * number if y[i] <= zero else y[i]
-
-
-@kernel
-def write_channel(
+def write_slab(
     x: Any,
-    gamma: Any,
-    beta: Any,
     residual: Any,
-    stats: Any,
+    add: Any,
     y: Any,
-    c: Any,
-    n: Any,
+    mean: Any,
+    scale: Any,
+    offset: Any,
     act: Any,
     slope: Any,
 ) -> None:
-    """The output of run n of a channel."""
-    mean, scale, offset = affine(stats, gamma, beta, c, x)
-    length = x.shape[2]
-    for i in range(0, length, CHUNK):
-        lo = length - i - min(CHUNK, length - i)
-        hi = length - i
-        part = y[n, c, lo:hi]
-        if residual is None:
-            write_run(x[n, c, lo:hi], None, part, mean, scale, offset)
-        else:
-            write_run(x[n, c, lo:hi], residual[n, c, lo:hi], part, mean, scale, offset)
-        if act:
-            activate(part, act, slope)
+    """The output of a slab (N, L), its last run first."""
+    for m in range(x.shape[0]):
+        n = x.shape[0] - 1 - m
+        for i in range(0, x.shape[1], CHUNK):
+            hi = x.shape[1] - i
+            lo = hi - min(CHUNK, hi)
+            part = y[n, lo:hi]
+            write_run(x[n, lo:hi], part, mean, scale, offset)
+            if add:
+                add_to(part, residual[n, lo:hi])
+            if act:
+                activate(part, act, slope)
 
 
 @driver
@@ -124,6 +111,7 @@ def forward(
     gamma: Any,
     beta: Any,
     residual: Any,
+    add: Any,
     y: Any,
     stats: Any,
     center: Any,
@@ -131,35 +119,104 @@ def forward(
     act: Any,
     slope: Any,
 ) -> None:
-    """y and the statistics, channel by channel."""
-    for c in prange(x.shape[1]):
-        channel_statistics(x, c, center, eps, stats)
-        for i in range(x.shape[0]):
-            n = x.shape[0] - 1 - i
-            write_channel(x, gamma, beta, residual, stats, y, c, n, act, slope)
+    """y and the statistics, slab by slab."""
+    channels = x.shape[2]
+    for i in prange(x.shape[0] * channels):
+        k, c = i // channels, i % channels
+        slab = x[k, :, c]
+        slab_statistics(slab, center, eps, stats, i)
+        centre, scale, offset = affine(
+            stats[0], stats[1], stats[3], gamma, beta, i, i % gamma.size, x
+        )
+        write_slab(slab, residual[k, :, c], add, y[k, :, c], centre, scale, offset, act, slope)
+
+
+@driver
+def statistics(x: Any, center: Any, eps: Any, stats: Any) -> None:
+    """Mean, low, var, rstd of every slab: rows of `stats`."""
+    channels = x.shape[2]
+    for i in prange(x.shape[0] * channels):
+        slab_statistics(x[i // channels, :, i % channels], center, eps, stats, i)
+
+
+@driver
+def write(
+    x: Any,
+    mean: Any,
+    low: Any,
+    rstd: Any,
+    gamma: Any,
+    beta: Any,
+    residual: Any,
+    add: Any,
+    y: Any,
+    act: Any,
+    slope: Any,
+) -> None:
+    """y = act((x - mean)·rstd·gamma + beta + residual)."""
+    channels = x.shape[2]
+    for i in prange(x.shape[0] * channels):
+        k, c = i // channels, i % channels
+        centre, scale, offset = affine(mean, low, rstd, gamma, beta, i, i % gamma.size, x)
+        write_slab(
+            x[k, :, c], residual[k, :, c], add, y[k, :, c], centre, scale, offset, act, slope
+        )
+
+
+# ------------------------------------------------------------------------------------ gradient
 
 
 @kernel
-def grad_sums(g: Any, x: Any, mean: Any, scale: Any, offset: Any, act: Any, slope: Any) -> Any:
-    """Σ h and Σ h·(x - mean) of a chunk, h = g·act′."""
-    zero = x.dtype.type(0)
-    first = second = zero
-    if act == 0:
-        for i in range(x.size):
-            first += g[i]
-            second += g[i] * minus(x[i], mean)
-    else:
-        relu, below = act == RELU, x.dtype.type(slope)
-        for i in range(x.size):
-            d = minus(x[i], mean)
-            h = g[i] if d * scale + offset > zero else (zero if relu else g[i] * below)
-            first += h
-            second += h * d
+def grad_sums(g: Any, x: Any, mean: Any) -> Any:
+    """Σ g and Σ g·(x - mean) of a chunk."""
+    first = second = x.dtype.type(0)
+    for i in range(x.size):
+        first += g[i]
+        second += g[i] * minus(x[i], mean)
     return first, second
 
 
 @kernel
-def write_grad(
+def gate_run(
+    g: Any, x: Any, mean: Any, scale: Any, offset: Any, act: Any, slope: Any, h: Any
+) -> None:
+    """h = g·act′(z) of a chunk."""
+    zero = x.dtype.type(0)
+    relu, below = act == RELU, x.dtype.type(slope)
+    for i in range(x.size):
+        z = minus(x[i], mean) * scale + offset
+        h[i] = g[i] if z > zero else (zero if relu else g[i] * below)
+
+
+@kernel
+def slab_grad_sums(
+    g: Any, x: Any, mean: Any, scale: Any, offset: Any, act: Any, slope: Any, buffer: Any
+) -> Any:
+    """Σ h and Σ h·(x - mean) of a slab (N, L), h = g·act′."""
+    s0 = s1 = 0.0
+    for n in range(x.shape[0]):
+        for i in range(0, x.shape[1], CHUNK):
+            gs, xs = g[n, i : i + CHUNK], x[n, i : i + CHUNK]
+            if act:
+                h = buffer[: xs.size]
+                gate_run(gs, xs, mean, scale, offset, act, slope, h)
+                p, q = grad_sums(h, xs, mean)
+            else:
+                p, q = grad_sums(gs, xs, mean)
+            s0 += p
+            s1 += q
+    return s0, s1
+
+
+@kernel
+def write_grad_run(g: Any, x: Any, dx: Any, mean: Any, a: Any, b: Any, e: Any) -> None:
+    """dx = a·g + b·(x - mean) + e of a chunk."""
+    for i in range(x.size):
+        dx[i] = a * g[i] + (b * minus(x[i], mean) + e)
+
+
+@kernel
+def write_grad_slab(
     g: Any,
     x: Any,
     dx: Any,
@@ -171,25 +228,30 @@ def write_grad(
     e: Any,
     act: Any,
     slope: Any,
+    buffer: Any,
 ) -> None:
-    """dx = a·h + b·(x - mean) + e of a chunk."""
-    if act == 0:
-        for i in range(x.size):
-            dx[i] = a * g[i] + (b * minus(x[i], mean) + e)
-    else:
-        zero = x.dtype.type(0)
-        relu, below = act == RELU, x.dtype.type(slope)
-        for i in range(x.size):
-            d = minus(x[i], mean)
-            h = g[i] if d * scale + offset > zero else (zero if relu else g[i] * below)
-            dx[i] = a * h + (b * d + e)
+    """dx of a slab (N, L), its last run first."""
+    for m in range(x.shape[0]):
+        n = x.shape[0] - 1 - m
+        for i in range(0, x.shape[1], CHUNK):
+            hi = x.shape[1] - i
+            lo = hi - min(CHUNK, hi)
+            gs, xs = g[n, lo:hi], x[n, lo:hi]
+            if act:
+                h = buffer[: hi - lo]
+                gate_run(gs, xs, mean, scale, offset, act, slope, h)
+                write_grad_run(h, xs, dx[n, lo:hi], mean, a, b, e)
+            else:
+                write_grad_run(gs, xs, dx[n, lo:hi], mean, a, b, e)
 
 
 @driver
 def backward(
     g: Any,
     x: Any,
-    stats: Any,
+    mean: Any,
+    low: Any,
+    rstd: Any,
     gamma: Any,
     beta: Any,
     dx: Any,
@@ -199,37 +261,73 @@ def backward(
     act: Any,
     slope: Any,
 ) -> None:
-    """dx, dgamma and dbeta, channel by channel."""
-    length = x.shape[2]
-    for c in prange(x.shape[1]):
-        mean, scale, offset = affine(stats, gamma, beta, c, x)
-        s0 = s1 = 0.0
-        for n in range(x.shape[0]):
-            for i in range(0, length, CHUNK):
-                p, q = grad_sums(
-                    g[n, c, i : i + CHUNK], x[n, c, i : i + CHUNK], mean, scale, offset, act, slope
-                )
-                s0 += p
-                s1 += q
-        s1 -= stats[1, c] * s0
-        dgamma[c] = s1 * stats[3, c]
-        dbeta[c] = s0
-        a, b, e = slopes(stats, gamma, s0, s1, x.shape[0] * length, center, c, x)
-        for m in range(x.shape[0]):
-            n = x.shape[0] - 1 - m
-            for i in range(0, length, CHUNK):
-                hi = length - i
-                lo = hi - min(CHUNK, hi)
-                write_grad(
-                    g[n, c, lo:hi],
-                    x[n, c, lo:hi],
-                    dx[n, c, lo:hi],
-                    mean,
-                    scale,
-                    offset,
-                    a,
-                    b,
-                    e,
-                    act,
-                    slope,
-                )
+    """dx, and dgamma and dbeta of every slab."""
+    channels, size = x.shape[2], x.shape[1] * x.shape[3]
+    number = x.dtype.type
+    for i in prange(x.shape[0] * channels):
+        k, c = i // channels, i % channels
+        gs, xs, out = g[k, :, c], x[k, :, c], dx[k, :, c]
+        buffer = np.empty(CHUNK, x.dtype)
+        centre, scale, offset = affine(mean, low, rstd, gamma, beta, i, i % gamma.size, x)
+        s0, s1 = slab_grad_sums(gs, xs, centre, scale, offset, act, slope, buffer)
+        s1 -= low[i] * s0
+        dgamma[i] = s1 * rstd[i]
+        dbeta[i] = s0
+        p, q, r = slopes(low[i], rstd[i], gamma[i % gamma.size], s0, s1, size, center)
+        a, b, e = number(p), number(q), number(r)
+        write_grad_slab(gs, xs, out, centre, scale, offset, a, b, e, act, slope, buffer)
+
+
+@kernel
+def gate_residual_run(
+    g: Any,
+    x: Any,
+    residual: Any,
+    mean: Any,
+    scale: Any,
+    offset: Any,
+    relu: Any,
+    below: Any,
+    zero: Any,
+    h: Any,
+) -> None:
+    """h = g·act′(z) of a run, z with its residual."""
+    for j in range(g.size):
+        z = minus(x[j], mean) * scale + offset + residual[j]
+        h[j] = g[j] if z > zero else (zero if relu else g[j] * below)
+
+
+@driver
+def gate(
+    g: Any,
+    x: Any,
+    mean: Any,
+    low: Any,
+    rstd: Any,
+    gamma: Any,
+    beta: Any,
+    residual: Any,
+    h: Any,
+    act: Any,
+    slope: Any,
+) -> None:
+    """h = g·act′(z), z = (x - mean)·rstd·gamma + beta + residual."""
+    channels = x.shape[2]
+    zero = x.dtype.type(0)
+    relu, below = act == RELU, x.dtype.type(slope)
+    for i in prange(x.shape[0] * channels):
+        k, c = i // channels, i % channels
+        centre, scale, offset = affine(mean, low, rstd, gamma, beta, i, i % gamma.size, x)
+        for n in range(x.shape[1]):
+            gate_residual_run(
+                g[k, n, c],
+                x[k, n, c],
+                residual[k, n, c],
+                centre,
+                scale,
+                offset,
+                relu,
+                below,
+                zero,
+                h[k, n, c],
+            )

@@ -13,7 +13,7 @@ import numpy as np
 from numba import carray, types
 from numba.extending import intrinsic
 
-from ..compiler import COMPILED, kernel
+from ..compiler import COMPILED, driver, kernel
 
 BLOCK = 8192
 """Elements that one thread takes at a time; the same for any number of threads."""
@@ -62,7 +62,7 @@ def _length(array: Any) -> Any:
     return count
 
 
-@kernel
+@driver
 def survey(table: Any, sizes: Any, starts: Any, writable: Any, dtype: Any) -> Any:
     """Replace the objects in `table` by their memory; the number of elements, or -1.
 

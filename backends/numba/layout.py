@@ -1,0 +1,104 @@
+"""In which form the kernels see an array: rows of channels, or slabs of neighbours.
+
+Axes are taken in the order in which they lie in memory; those of length 1 are left out, and those
+that are kept, or averaged over, side by side count as one. What remains is one of the patterns
+below (K kept, R averaged over), or there is no kernel for it.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinygrad_bn.backend.normalization_plan import NormalizationPlan
+
+_MISSING = {"RK": 1, "KRK": 0, "R": 3, "KR": 2, "RKR": 1, "KRKR": 0}
+"""How many leading lengths of a form a pattern leaves out: they are 1."""
+_ROWS = ("RK", "KRK")
+
+
+@dataclass(frozen=True)
+class Form:
+    """How arrays of one shape and memory layout are handed to kernels.
+
+    Attributes:
+        order: the axes as they lie in memory, outermost first.
+        inverse: the permutation that undoes it.
+        dense: the lengths of the axes in that order.
+        shape: what kernels see: (G, R, C) of rows or (G, N, C, L) of slabs.
+        rows: which of the two.
+        whole: True if the order is that of the axes themselves.
+        parameters: how many numbers gamma and beta have.
+    """
+
+    order: tuple[int, ...]
+    inverse: tuple[int, ...]
+    dense: tuple[int, ...]
+    shape: tuple[int, ...]
+    rows: bool
+    whole: bool
+    parameters: int
+
+    def view(self, a: Any, dtype: Any) -> Any:
+        """An array like x as kernels see it; a copy only if it lies otherwise in memory."""
+        if not self.whole:
+            a = a.transpose(self.order)
+        return np.ascontiguousarray(a, dtype).reshape(self.shape)
+
+    def empty(self, dtype: Any) -> tuple[Any, Any]:
+        """A new array like x, and how kernels see it."""
+        dense = np.empty(self.dense, dtype)
+        seen = dense.reshape(self.shape)
+        return dense if self.whole else dense.transpose(self.inverse), seen
+
+    def narrow(self, out: Any, dtype: Any) -> Any:
+        """`out` in the dtype of x."""
+        return out if out.dtype == dtype else out.astype(dtype)
+
+
+def form_of(x: Any, plan: NormalizationPlan) -> Form | None:
+    """The form for x, or None if no kernel takes it."""
+    if x.flags.c_contiguous:
+        return _form(x.shape, None, plan)
+    order = tuple(sorted(range(x.ndim), key=lambda a: -x.strides[a]))
+    if not x.transpose(order).flags.c_contiguous or not _ascends(order, plan):
+        return _form(x.shape, None, plan)
+    return _form(x.shape, order, plan)
+
+
+def _ascends(order: tuple[int, ...], plan: NormalizationPlan) -> bool:
+    """Whether the kept axes lie in memory in their own order, as statistics do."""
+    kept = [a for a in order if a in plan.axis]
+    return kept == sorted(kept)
+
+
+@functools.lru_cache(maxsize=1024)
+def _form(
+    shape: tuple[int, ...], order: tuple[int, ...] | None, plan: NormalizationPlan
+) -> Form | None:
+    folded = plan.nested and plan.folded == tuple(range(len(plan.folded)))
+    if 0 in shape or not folded or plan.masked or plan.ghost is not None:
+        return None
+    own = tuple(range(len(shape)))
+    axes = own if order is None else order
+    labels, lengths = "", list[int]()
+    for a in axes:
+        label = "K" if a in plan.axis else "R"
+        if shape[a] == 1:
+            continue
+        if labels.endswith(label):
+            lengths[-1] *= shape[a]
+        else:
+            labels += label
+            lengths.append(shape[a])
+    if labels not in _MISSING:
+        return None
+    seen = (*(1,) * _MISSING[labels], *lengths)
+    inverse = tuple(sorted(own, key=axes.__getitem__))
+    dense = tuple([shape[a] for a in axes])
+    width = math.prod([shape[a] for a in plan.param_axis])
+    return Form(axes, inverse, dense, seen, labels in _ROWS, axes == own, width)

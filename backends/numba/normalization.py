@@ -1,0 +1,202 @@
+"""Batch normalization by compiled kernels: overrides of the reference, by the same names.
+
+Inputs that no kernel takes (weights, masks, layer norm, empty arrays) go to the reference.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from tinygrad_bn.backend.normalization_plan import NormalizationPlan
+
+from ..numpy.normalization import NumPyNormalization
+from .kernels import rows, slabs
+from .layout import form_of
+
+_STAT: dict[str, Any] = {
+    "e": np.dtype(np.float32),
+    "f": np.dtype(np.float32),
+    "d": np.dtype(np.float64),
+}
+_ACTIVATION = {None: 0, "relu": 1, "leaky_relu": 2}
+
+
+@functools.lru_cache(maxsize=64)
+def _constant(n: int, value: float, dtype: Any) -> Any:
+    """Stands for gamma or beta where there is none; only read."""
+    return np.full(n, value, dtype)
+
+
+def _flat(a: Any, n: int, value: float, dtype: Any) -> Any:
+    """A parameter or statistic as a vector."""
+    if a is None:
+        return _constant(n, value, dtype)
+    return np.ascontiguousarray(a, dtype).reshape(-1)
+
+
+class NumbaNormalization(NumPyNormalization):
+    """The normalization methods of the reference; see there for arguments and formulas."""
+
+    def batch_norm(
+        self, x: Any, gamma: Any, beta: Any, residual: Any, weights: Any, *, plan: NormalizationPlan
+    ) -> tuple[Any, Any, Any, Any, Any, Any]:
+        """Statistics and map in one kernel over slabs, in two over rows."""
+        form = None if weights is not None else form_of(x, plan)
+        if form is None:
+            return super().batch_norm(x, gamma, beta, residual, weights, plan=plan)
+        dtype = _STAT[x.dtype.char]
+        seen, (y, out) = form.view(x, dtype), form.empty(dtype)
+        added = seen if residual is None else form.view(residual, dtype)
+        n = form.parameters
+        gamma, beta = _flat(gamma, n, 1.0, dtype), _flat(beta, n, 0.0, dtype)
+        statistics = np.empty((4, *plan.kept(x.shape)), dtype)
+        stats = statistics.reshape(4, -1)
+        tail = (gamma, beta, added, residual is not None, out)
+        act = (_ACTIVATION[plan.activation], plan.slope)
+        if form.rows:
+            rows.statistics(x.size, seen, plan.center, plan.eps, stats)
+            rows.write(x.size, seen, stats[0], stats[1], stats[3], *tail, *act)
+        else:
+            slabs.forward(x.size, seen, *tail, stats, plan.center, plan.eps, *act)
+        mean, low, var, rstd = statistics
+        return form.narrow(y, x.dtype), mean, low, var, rstd, None
+
+    def batch_statistics(
+        self, x: Any, weights: Any, *, plan: NormalizationPlan
+    ) -> tuple[Any, Any, Any, Any]:
+        """The first half of `batch_norm`."""
+        form = None if weights is not None else form_of(x, plan)
+        if form is None:
+            return super().batch_statistics(x, weights, plan=plan)
+        dtype = _STAT[x.dtype.char]
+        statistics = np.empty((4, *plan.kept(x.shape)), dtype)
+        kernels = rows if form.rows else slabs
+        kernels.statistics(
+            x.size, form.view(x, dtype), plan.center, plan.eps, statistics.reshape(4, -1)
+        )
+        mean, low, var, _ = statistics
+        return mean, low, var, None
+
+    def normalize_by(
+        self,
+        x: Any,
+        mean: Any,
+        var: Any,
+        gamma: Any,
+        beta: Any,
+        residual: Any,
+        *,
+        plan: NormalizationPlan,
+    ) -> Any:
+        """The second half of `batch_norm`."""
+        form = form_of(x, plan)
+        if form is None:
+            return super().normalize_by(x, mean, var, gamma, beta, residual, plan=plan)
+        dtype, n = _STAT[x.dtype.char], form.parameters
+        seen, (y, out) = form.view(x, dtype), form.empty(dtype)
+        rstd = _flat(self._rstd(var, plan.eps), n, 1.0, dtype)
+        kernels = rows if form.rows else slabs
+        kernels.write(
+            x.size,
+            seen,
+            _flat(mean, n, 0.0, dtype),
+            _constant(n, 0.0, dtype),
+            rstd,
+            _flat(gamma, n, 1.0, dtype),
+            _flat(beta, n, 0.0, dtype),
+            seen if residual is None else form.view(residual, dtype),
+            residual is not None,
+            out,
+            _ACTIVATION[plan.activation],
+            plan.slope,
+        )
+        return form.narrow(y, x.dtype)
+
+    def batch_norm_gate(
+        self,
+        g: Any,
+        x: Any,
+        mean: Any,
+        low: Any,
+        rstd: Any,
+        gamma: Any,
+        beta: Any,
+        residual: Any,
+        weights: Any,
+        *,
+        plan: NormalizationPlan,
+    ) -> Any:
+        """One pass over g, x and the residual."""
+        form = None
+        if weights is None and residual is not None and plan.activation and g.dtype == x.dtype:
+            form = form_of(x, plan)
+        if form is None:
+            return super().batch_norm_gate(
+                g, x, mean, low, rstd, gamma, beta, residual, weights, plan=plan
+            )
+        dtype, n = _STAT[x.dtype.char], form.parameters
+        h, out = form.empty(dtype)
+        kernels = rows if form.rows else slabs
+        kernels.gate(
+            x.size,
+            form.view(g, dtype),
+            form.view(x, dtype),
+            mean.reshape(-1),
+            low.reshape(-1),
+            rstd.reshape(-1),
+            _flat(gamma, n, 1.0, dtype),
+            _flat(beta, n, 0.0, dtype),
+            form.view(residual, dtype),
+            out,
+            _ACTIVATION[plan.activation],
+            plan.slope,
+        )
+        return form.narrow(h, g.dtype)
+
+    def batch_norm_grad(
+        self,
+        g: Any,
+        x: Any,
+        mean: Any,
+        low: Any,
+        rstd: Any,
+        gamma: Any,
+        beta: Any,
+        weights: Any,
+        count: Any,
+        *,
+        plan: NormalizationPlan,
+    ) -> tuple[Any, Any, Any]:
+        """Sums and map in one kernel."""
+        form = None if weights is not None or g.dtype != x.dtype else form_of(x, plan)
+        if form is None:
+            return super().batch_norm_grad(
+                g, x, mean, low, rstd, gamma, beta, weights, count, plan=plan
+            )
+        dtype, n = _STAT[x.dtype.char], form.parameters
+        dx, out = form.empty(dtype)
+        sums = np.empty((2, mean.size), dtype)
+        kernels = rows if form.rows else slabs
+        kernels.backward(
+            x.size,
+            form.view(g, dtype),
+            form.view(x, dtype),
+            mean.reshape(-1),
+            low.reshape(-1),
+            rstd.reshape(-1),
+            _flat(gamma, n, 1.0, dtype),
+            _flat(beta, n, 0.0, dtype),
+            out,
+            sums[0],
+            sums[1],
+            plan.center,
+            _ACTIVATION[plan.activation],
+            plan.slope,
+        )
+        dgamma, dbeta = sums.reshape(2, *mean.shape)
+        if plan.folded:
+            dgamma, dbeta = (self._as(self._sum(s, plan.folded), dtype) for s in (dgamma, dbeta))
+        return form.narrow(dx, x.dtype), dgamma, dbeta
