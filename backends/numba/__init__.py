@@ -13,13 +13,14 @@ import numba
 from ..numpy import NumPyBackend
 from . import cache, compiler, threads
 from .normalization import NumbaNormalization
+from .optim import NumbaOptim
 from .threads import get_num_threads, set_num_threads
 from .warm_up import preparations
 
 __all__ = ["NumbaBackend", "get_num_threads", "set_num_threads"]
 
 
-class NumbaBackend(NumbaNormalization, NumPyBackend):
+class NumbaBackend(NumbaNormalization, NumbaOptim, NumPyBackend):
     """Arrays and everything that is not overridden are NumPy's; see the mixins for the kernels."""
 
     install_hint = "pip install 'tinygrad_bn[numba]'"
