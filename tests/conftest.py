@@ -1,5 +1,7 @@
 """Fixtures for all tests."""
 
+import importlib.util
+
 import pytest
 
 from tests import strict_backend  # noqa: F401  (registers the backend)
@@ -18,8 +20,10 @@ def _seeded():
     rng.manual_seed(SEED)
 
 
-@pytest.fixture(params=["numpy", "strict"])
+@pytest.fixture(params=["numpy", "numba", "strict"])
 def backend(request):
     """Each backend in turn, which is the default one during the test."""
+    if request.param == "numba" and importlib.util.find_spec("numba") is None:
+        pytest.skip("numba is not installed: pip install 'tinygrad_bn[numba]'")
     with use_backend(request.param):
         yield request.param

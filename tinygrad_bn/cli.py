@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             from .commands import backends
 
-            backends.run()
+            backends.run(**options)
     except CommandError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 1
@@ -59,10 +59,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('tinygrad_bn')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     _add_train(commands)
-    commands.add_parser(
+    backends = commands.add_parser(
         "backends",
         help="show which backends can run here",
         description="Show every known backend, whether it can run here, and if not, why.",
+    )
+    backends.add_argument(
+        "--warm-up",
+        action="store_true",
+        help="then compile ahead what training needs, so that no first step has to",
     )
     return parser
 

@@ -1,15 +1,26 @@
-"""The Numba backend: NumPy arrays, with JIT-compiled, multi-threaded kernels where they pay."""
+"""The Numba backend: NumPy arrays, with JIT-compiled, multi-threaded kernels where they pay.
+
+`set_num_threads` and `get_num_threads` say how many threads kernels may use.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import numba
+
 from ..numpy import NumPyBackend
-from . import memory, threads
+from . import cache, compiler, memory, threads
 from .normalization import NumbaNormalization
+from .optim import NumbaOptim
+from .threads import get_num_threads, set_num_threads
+from .warm_up import preparations
+
+__all__ = ["NumbaBackend", "get_num_threads", "set_num_threads"]
 
 
-class NumbaBackend(NumbaNormalization, NumPyBackend):
+class NumbaBackend(NumbaNormalization, NumbaOptim, NumPyBackend):
     """Arrays and everything that is not overridden are NumPy's; see the mixins for the kernels."""
 
     install_hint = "pip install 'tinygrad_bn[numba]'"
@@ -17,6 +28,24 @@ class NumbaBackend(NumbaNormalization, NumPyBackend):
     def __init__(self, name: str = "numba", device: str = "") -> None:
         super().__init__(name, device)
         threads.configure()
+
+    def library(self) -> str:
+        """Numba with its version."""
+        return f"numba {numba.__version__}"
+
+    def details(self) -> dict[str, str]:
+        """How kernels run and where they are kept."""
+        if not compiler.COMPILED:
+            return {"kernels": "plain Python, by NUMBA_DISABLE_JIT"}
+        return {
+            "threads": str(threads.get_num_threads()),
+            "threading layer": threads.start(),
+            "cache": str(cache.folder(cache.root()) or "none"),
+        }
+
+    def preparations(self) -> list[tuple[str, Callable[[], object]]]:
+        """Kernels to compile for training in float32."""
+        return preparations()
 
     def to_numpy(self, array: Any) -> Any:
         """The array itself: its memory is the host's."""

@@ -1,13 +1,19 @@
 """Compiled code on disk: a checksummed file for each kernel and signature, in a private folder.
 
 The folder is `$TINYGRAD_BN_CACHE/numba-KEY`, or `tinygrad_bn/numba-KEY` in the user's cache folder.
-KEY is a hash of everything that compiled code depends on: this package's kernels, Python, NumPy,
-Numba, LLVM, the processor and its features. A file is written under another name and renamed, and
-read only if its checksum holds: one that is truncated, damaged or half written is a miss.
+KEY is a hash of what all compiled code depends on: this package, Python, NumPy, Numba, LLVM, the
+processor and its features. A file's name is a hash of what one kernel depends on: the types of its
+arguments and its fingerprint, the code of all kernels inside it included.
+
+A file is machine code, and a pickle. It is used only if it belongs to the user, nobody else may
+write to it, and its checksum over KEY, name and contents holds: one that is truncated, damaged,
+half written, of another version or under another's name is a miss. It is written under another
+name and renamed, so processes that write at once do no harm.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -15,6 +21,7 @@ import pickle
 import stat
 import sys
 import tempfile
+import time
 import warnings
 from importlib.metadata import version
 from pathlib import Path
@@ -25,48 +32,50 @@ import numba
 import numpy as np
 from llvmlite import binding
 from numba.core import compiler, serialize
-from numba.core.caching import CompileResultCacheImpl
+
+from . import fingerprint, pruning
 
 VARIABLE = "TINYGRAD_BN_CACHE"
-_MAGIC = b"tinygrad_bn kernel 1\n"
-_DIGEST = hashlib.sha256().digest_size
+_MAGIC = b"tinygrad_bn kernel 2\n"
+_START = len(_MAGIC) + hashlib.sha256().digest_size
+_DAY = 86400.0
 
 
 def root() -> Path:
     """The folder that holds the caches of all versions."""
     chosen = os.environ.get(VARIABLE, "").strip()
     if chosen:
-        return Path(chosen).expanduser()
+        return Path(chosen).expanduser().absolute()
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
     elif sys.platform == "darwin":
         base = "~/Library/Caches"
     else:
         base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "tinygrad_bn"
+    return Path(base).expanduser().absolute() / "tinygrad_bn"
 
 
 @functools.cache
 def key() -> str:
-    """A hash of all that compiled code depends on."""
-    versions = [
-        version("tinygrad_bn"),
-        sys.version,
-        np.__version__,
-        numba.__version__,
-        llvmlite.__version__,
-    ]
-    features = binding.get_host_cpu_features().flatten()
+    """A hash of what all compiled code depends on."""
     settings = [
         f"{name}={value}"
         for name, value in sorted(os.environ.items())
         if name.startswith("NUMBA_") and "THREAD" not in name
     ]
     digest = hashlib.sha256()
-    for text in (*versions, binding.get_host_cpu_name(), features, *settings):
+    for text in (
+        version("tinygrad_bn"),
+        sys.version,
+        np.__version__,
+        numba.__version__,
+        llvmlite.__version__,
+        binding.get_process_triple(),
+        binding.get_host_cpu_name(),
+        binding.get_host_cpu_features().flatten(),
+        *settings,
+    ):
         digest.update(text.encode() + b"\0")
-    for source in sorted(Path(__file__).parent.rglob("*.py")):
-        digest.update(source.read_bytes() + b"\0")
     return digest.hexdigest()[:24]
 
 
@@ -79,19 +88,12 @@ def folder(parent: Path) -> Path | None:
     path = parent / f"numba-{key()}"
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = path.stat()
-        if not os.access(path, os.W_OK | os.X_OK):
-            raise PermissionError(13, "not writable", str(path))
-        if os.name == "posix" and (
-            status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-        ):
-            raise PermissionError(1, "others may write to it", str(path))
+        _require_private(path)
+        os.utime(path)  # for pruning: when it was last used
     except OSError as error:
-        warnings.warn(
+        _warn(
             f"compiled kernels are not kept, every process compiles them again: {error}; "
-            f"set {VARIABLE} to a folder of your own",
-            RuntimeWarning,
-            stacklevel=2,
+            f"set {VARIABLE} to a folder of your own"
         )
         return None
     return path
@@ -102,9 +104,9 @@ class DiskCache:
 
     cache_path = None
 
-    def __init__(self, function: Any) -> None:
-        self._name = f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"
-        self._implementation = _Checks()
+    def __init__(self, function: Any, options: dict[str, Any]) -> None:
+        self._function = function
+        self._options = options
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:
         """The compiled code of a signature, or None."""
@@ -113,52 +115,91 @@ class DiskCache:
         if payload is None:
             return None
         target_context.refresh()
-        return compiler.CompileResult._rebuild(target_context, *pickle.loads(payload))
+        try:
+            return compiler.CompileResult._rebuild(target_context, *pickle.loads(payload))
+        except Exception:  # whatever it is, compiling again is the way out
+            return None
 
     def save_overload(self, signature: Any, data: Any) -> None:
         """Keep the compiled code of a signature."""
         path = self._path(signature)
-        if path is not None and self._implementation.check_cachable(data):
-            write(path, serialize.dumps(data._reduce()))
+        if path is None or data.library.has_dynamic_globals:  # which are addresses of this process
+            return
+        write(path, serialize.dumps(data._reduce()))
+
+    @functools.cached_property
+    def _fingerprint(self) -> str:
+        return fingerprint.of_function(self._function, self._options)
 
     def _path(self, signature: Any) -> Path | None:
         here = folder(root())
         if here is None:
             return None
-        name = hashlib.sha256(str(signature).encode()).hexdigest()[:24]
-        return here / f"{self._name}-{name}.kernel"
-
-
-class _Checks(CompileResultCacheImpl):
-    """Numba's test of what can be kept, without its search for a place."""
-
-    def __init__(self) -> None:
-        pass
+        name = hashlib.sha256(f"{self._fingerprint}\0{signature}".encode()).hexdigest()[:24]
+        return here / f"{self._function.__name__}-{name}.kernel"
 
 
 def read(path: Path) -> bytes | None:
-    """The contents of a file if it is whole, else None."""
+    """The contents of a file if it is whole and nobody else's, else None."""
     try:
-        data = path.read_bytes()
+        with open(path, "rb") as file:
+            status = os.fstat(file.fileno())
+            if not _is_private(status):
+                return None
+            data = file.read()
+        if time.time() - status.st_mtime > _DAY:
+            os.utime(path)  # for pruning: it is in use
     except OSError:
         return None
-    start = len(_MAGIC) + _DIGEST
-    payload = data[start:]
-    if data[:start] != _MAGIC + hashlib.sha256(payload).digest():
-        return None
-    return payload
+    payload = data[_START:]
+    return payload if data[:_START] == _head(path, payload) else None
 
 
 def write(path: Path, payload: bytes) -> None:
     """Put a file in place at once; where that fails (a full disk) there simply is none."""
     try:
-        handle, temporary = tempfile.mkstemp(prefix=".new-", dir=path.parent)
+        path.parent.mkdir(mode=0o700, exist_ok=True)  # it may have been pruned meanwhile
+        handle, temporary = tempfile.mkstemp(prefix=pruning.UNFINISHED, dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(_MAGIC + hashlib.sha256(payload).digest() + payload)
+                file.write(_head(path, payload) + payload)
             os.replace(temporary, path)
         except BaseException:
-            os.unlink(temporary)
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
             raise
     except OSError as error:
-        warnings.warn(f"a compiled kernel could not be kept: {error}", RuntimeWarning, stacklevel=2)
+        _warn(f"a compiled kernel could not be kept in {path.parent}: {error.strerror}")
+        return
+    pruning.prune_once(path.parent)
+
+
+def _head(path: Path, payload: bytes) -> bytes:
+    """What a file begins with: its kind and a checksum of where it belongs and what it holds."""
+    digest = hashlib.sha256(f"{key()}\0{path.name}\0".encode())
+    digest.update(payload)
+    return _MAGIC + digest.digest()
+
+
+def _require_private(path: Path) -> None:
+    """PermissionError or NotADirectoryError for a folder that is not the user's alone."""
+    status = path.lstat()
+    if not stat.S_ISDIR(status.st_mode):
+        raise NotADirectoryError(20, "not a folder", str(path))
+    if not _is_private(status):
+        raise PermissionError(1, "others may write to it", str(path))
+    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        raise PermissionError(13, "not writable", str(path))
+
+
+def _is_private(status: os.stat_result) -> bool:
+    """Whether a file or folder belongs to the user and nobody else may write to it."""
+    if os.name != "posix":
+        return True  # the rights of the user's own cache folder hold there
+    return status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+@functools.cache
+def _warn(message: str) -> None:
+    """Warn once of one thing."""
+    warnings.warn(message, RuntimeWarning, stacklevel=3)

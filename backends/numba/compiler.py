@@ -1,7 +1,27 @@
 """How kernels are compiled: at first call, without the interpreter lock, kept on disk.
 
-`kernel` makes a function that other kernels may call. `driver` makes one that Python calls: its
-source has loops over `prange`, and it is compiled serially and, when first wanted, in parallel.
+`kernel` makes a function that other kernels call, and `exact` one whose sums are not reordered;
+neither may create an array, which is what `maker` is for.
+`driver` makes one that Python calls, as `fn(work, *arguments)`: its source has loops over `prange`,
+and it is compiled serially and, when that is first wanted, in parallel. The two give the same bits
+for any number of threads, so the iterations of a `prange` loop must be independent: no sum over
+them, no `get_thread_id`. What a thread must not do either: call BLAS (`@`, `np.dot`).
+
+Every type of argument is a compiled form of its own and costs about a second at its first call.
+Give drivers arrays for which `array.flags.carray` holds (C-contiguous, aligned, writable), numbers
+as int or float, and None for what is absent; a Python bool is a type of its own, and the slowest.
+An array that a driver writes to must share no memory with its other arguments: it is compiled on
+that understanding, so nothing is done in place under two names.
+
+Each driver declares arguments that training gives it, next to its source:
+
+    @forward.examples
+    def _(rng, dtype):
+        x = rng.standard_normal((7, 5, 33)).astype(dtype)
+        yield x, None, np.zeros_like(x), np.zeros((4, 5)), 1, 1e-5
+
+They are what `tinygrad-bn backends --warm-up` compiles, and what the tests put every driver
+through: thread counts, serial against parallel, threading layers, the disk cache.
 
 Fast-math is limited to what keeps NaN and infinity: sums may be reordered, products and sums
 contracted, the sign of zero ignored.
@@ -9,16 +29,19 @@ contracted, the sign of zero ignored.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
+import functools
+import gc
+from collections.abc import Callable, Iterable, Iterator
 from types import FunctionType
 from typing import Any
 
 import numba
 import numpy as np
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.cpu_options import ParallelOptions
+from numba.core.registry import CPUDispatcher
 
-from . import threads
+from . import fingerprint, threads
 from .cache import DiskCache
 
 COMPILED = not threads.config.DISABLE_JIT
@@ -26,15 +49,30 @@ OPTIONS: dict[str, Any] = {
     "nogil": True,
     "fastmath": {"reassoc", "contract", "nsz"},
     "error_model": "numpy",
+    "nopython": True,
+    "no_cfunc_wrapper": True,
 }
-SERIAL_BELOW = int(os.environ.get("TINYGRAD_BN_SERIAL_BELOW", 1 << 15))
+_PARALLEL = ParallelOptions(
+    {
+        "prange": True,
+        "comprehension": False,
+        "fusion": False,
+        "inplace_binop": False,
+        "numpy": False,
+        "reduction": False,
+        "setitem": False,
+        "stencil": False,
+    }
+)
+"""Loops over `prange` run in parallel, and nothing that looks like one."""
+
+SERIAL_BELOW = 1 << 15
 """Work (elements read and written, about) that does not pay for starting threads."""
 
+DRIVERS: list[Driver] = []
+"""All drivers of this process, in the order of their definition."""
 
-PARALLEL = dict.fromkeys(
-    ("comprehension", "fusion", "inplace_binop", "numpy", "reduction", "setitem", "stencil"), False
-)
-"""Only the loops that say so, over `prange`, run in parallel."""
+Examples = Callable[[np.random.Generator, Any], Iterable[tuple[Any, ...]]]
 
 
 class Distinct(CompilerBase):
@@ -49,16 +87,42 @@ class Distinct(CompilerBase):
         return [DefaultPassBuilder.define_nopython_pipeline(self.state)]
 
 
-def _compile(function: Callable[..., Any], **options: Any) -> Any:
-    dispatcher = numba.njit(pipeline_class=Distinct, **OPTIONS, **options)(function)
-    if COMPILED:
-        dispatcher._cache = DiskCache(function)
-    return dispatcher
+class _Dispatcher(CPUDispatcher):
+    """Numba's dispatcher, compiling without a look for garbage, which takes a tenth of the time."""
+
+    def compile(self, sig: Any) -> Any:
+        """The code for a signature, compiled or from the disk."""
+        enabled = gc.isenabled()
+        gc.disable()
+        try:
+            return super().compile(sig)
+        finally:
+            if enabled:
+                gc.enable()
+
+
+class _Inner(_Dispatcher):
+    """A compiled function without the wrapper that Python would need, a quarter of its code."""
+
+    def __call__(self, *arguments: Any) -> Any:
+        raise TypeError(
+            f"{self.py_func.__name__}: a kernel is called by other kernels, from Python use a "
+            f"driver (or .py_func, or NUMBA_DISABLE_JIT=1)"
+        )
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """A compiled function for other kernels to call."""
-    return _compile(function, forceinline=True)
+    """A compiled function for other kernels to call, which creates no arrays.
+
+    It takes views without counting references to them: counting is an atomic operation on memory
+    that all threads share, and for a row of a kilobyte costs more than the row.
+    """
+    return _inner(function, OPTIONS | {"_nrt": False})
+
+
+def maker(function: Callable[..., Any]) -> Any:
+    """A compiled function for other kernels to call, which may create arrays and return them."""
+    return _inner(function, OPTIONS)
 
 
 def exact(function: Callable[..., Any]) -> Any:
@@ -66,7 +130,14 @@ def exact(function: Callable[..., Any]) -> Any:
 
     Without it LLVM may turn (x - mean) - low into x - (mean + low), which loses what low is for.
     """
-    return numba.njit(**OPTIONS | {"fastmath": {"contract"}, "forceinline": True})(function)
+    return _inner(function, OPTIONS | {"fastmath": {"contract"}, "_nrt": False})
+
+
+def driver(function: Callable[..., Any]) -> Driver:
+    """A decorator: the function as a kernel that Python calls."""
+    made = Driver(function) if COMPILED else InterpretedDriver(function)
+    DRIVERS.append(made)
+    return made
 
 
 class Driver:
@@ -76,11 +147,18 @@ class Driver:
         serial, parallel: the two compiled forms; their results have the same bits.
     """
 
+    __name__: str
+
     def __init__(self, function: Callable[..., Any]) -> None:
-        self.__doc__ = function.__doc__
-        self.__name__ = function.__name__
-        self.serial = _compile(function)
-        self.parallel = _compile(_renamed(function), parallel=PARALLEL | {"prange": True})
+        functools.update_wrapper(self, function)
+        self.serial = _compiled(function, OPTIONS)
+        self._examples: Examples | None = None
+
+    @functools.cached_property
+    def parallel(self) -> Any:
+        """The form that runs in several threads, made when it is first wanted."""
+        threads.start()
+        return _compiled(self.serial.py_func, OPTIONS | {"parallel": _PARALLEL})
 
     def __call__(self, work: int, *arguments: Any) -> Any:
         if work < SERIAL_BELOW or not threads.enter():
@@ -90,24 +168,67 @@ class Driver:
         finally:
             threads.leave()
 
+    def examples(self, function: Examples) -> Examples:
+        """A decorator: a function of a random generator and a dtype that yields arguments."""
+        self._examples = function
+        return function
+
+    def example_arguments(self, dtype: Any, seed: int = 0) -> Iterator[tuple[Any, ...]]:
+        """Arguments that training gives, without the work; new arrays each time."""
+        if self._examples is not None:
+            yield from self._examples(np.random.default_rng(seed), np.dtype(dtype))
+
+    def compile(self, arguments: tuple[Any, ...], *, parallel: bool) -> None:
+        """Compile, or fetch from the disk, the form for arguments of these types."""
+        form = self.parallel if parallel else self.serial
+        form.compile(tuple(numba.typeof(argument) for argument in arguments))
+
 
 class InterpretedDriver(Driver):
     """A driver with compilation switched off: plain Python, for debugging and coverage."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        functools.update_wrapper(self, function)
+        self.serial = self.parallel = function
+        self._examples = None
 
     def __call__(self, work: int, *arguments: Any) -> Any:
         with np.errstate(all="ignore"):
             return self.serial(*arguments)
 
-
-def driver(function: Callable[..., Any]) -> Driver:
-    """A decorator: the function as a kernel that Python calls."""
-    return Driver(function) if COMPILED else InterpretedDriver(function)
+    def compile(self, arguments: tuple[Any, ...], *, parallel: bool) -> None:
+        """Nothing is compiled."""
 
 
-def _renamed(function: Any) -> Any:
-    """The function under another name, so that its compiled forms are kept apart."""
-    name = f"{function.__name__}_parallel"
-    twin = FunctionType(function.__code__, function.__globals__, name)
-    twin.__qualname__ = f"{function.__qualname__}_parallel"
+def _inner(function: Any, options: dict[str, Any]) -> Any:
+    if not COMPILED:
+        return function
+    options = options | {"no_cpython_wrapper": True, "forceinline": True}
+    return _Inner(_twin(function, options), targetoptions=options, pipeline_class=Distinct)
+
+
+def _compiled(function: Any, options: dict[str, Any]) -> Any:
+    twin = _twin(function, options)
+    dispatcher: Any = _Dispatcher(twin, targetoptions=dict(options), pipeline_class=Distinct)
+    dispatcher._cache = DiskCache(twin, options)
+    return dispatcher
+
+
+def _twin(function: Any, options: dict[str, Any]) -> Any:
+    """The function under a name that no other has.
+
+    Compiled code is found by name, and two processes number functions of one name in their own
+    ways: loaded into a third process, the code of one could answer for the other.
+    """
+    twin = FunctionType(
+        function.__code__,
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
+    tag = fingerprint.of_definition(twin, options)[:12]
+    twin.__qualname__ = f"{function.__qualname__.partition('-')[0]}-{tag}"
     twin.__module__ = function.__module__
+    twin.__doc__ = function.__doc__
     return twin

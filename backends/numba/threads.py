@@ -3,23 +3,36 @@
 Kernels never start threads of their own: Numba's threading layer (tbb, omp or workqueue) does. A
 parallel kernel is entered by one Python thread at a time: workqueue would abort the process
 otherwise, and the others would have more threads than processors. Whoever comes second runs the
-serial version of the same kernel, which gives the same bits. So does a forked child: the threads
+serial form of the same kernel, which gives the same bits. So does a forked child: the threads
 stayed with its parent, and OpenMP aborts a child that asks for them.
+
+Of the layers tbb starts a loop in about 2 µs, the others in 5 to 50; Numba takes it where it finds
+its library, which `pip install tbb` puts where the system does not look. So it is loaded here.
 """
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import os
+import sys
 import threading
+from importlib.metadata import PackageNotFoundError, files
 from typing import Any
 
 import numba
-from numba.np.ufunc import parallel as numba_threads
+from numba.core.compiler_lock import global_compiler_lock
+from numba.np.ufunc import parallel
+
+from tinygrad_bn.backend import BackendUnavailableError
 
 config: Any = numba.config
 """Numba's settings, which its type hints do not know."""
+pool: Any = parallel
+"""What starts Numba's threads; its own `set_num_threads` cannot go above the processors."""
 
 VARIABLE = "TINYGRAD_BN_NUM_THREADS"
+_TBB = {"linux": "libtbb.so.12", "darwin": "libtbb.12.dylib", "win32": "tbb12.dll"}
 
 _busy = threading.Lock()
 _seen = threading.local()
@@ -31,26 +44,26 @@ def set_num_threads(count: int) -> None:
     """Let kernels use up to `count` threads from now on, in every Python thread.
 
     Results do not depend on it. At first use, the environment variable TINYGRAD_BN_NUM_THREADS
-    says how many; without it, all processors that the process may run on.
+    says how many; without it, all processors that the process may run on. NumPy's matrix products
+    have threads of their own (OPENBLAS_NUM_THREADS).
 
     Raises:
         TypeError: a count that is no int.
-        ValueError: a count below 1, or above the number of threads that Numba has started.
+        ValueError: a count below 1, or above the number of threads that run already.
     """
     global _count
     if not isinstance(count, int) or isinstance(count, bool):
         raise TypeError(f"set_num_threads: count must be an int, got {count!r}")
-    started = numba_threads._is_initialized
     if count < 1:
         raise ValueError(f"set_num_threads: count must be at least 1, got {count}")
-    if count > config.NUMBA_NUM_THREADS:
-        if started:
+    if count > pool.NUM_THREADS:
+        if pool._is_initialized:
             raise ValueError(
-                f"set_num_threads: count must be at most {config.NUMBA_NUM_THREADS}, the "
-                f"number of threads that are running, got {count}; set {VARIABLE}={count} "
-                f"before the process starts"
+                f"set_num_threads: count must be at most {pool.NUM_THREADS}, the number of "
+                f"threads that are running, got {count}; set {VARIABLE}={count} before the "
+                f"process starts"
             )
-        config.NUMBA_NUM_THREADS = count
+        pool.NUM_THREADS = count  # how many the layer will start
     _count = count
 
 
@@ -60,14 +73,38 @@ def get_num_threads() -> int:
 
 
 def configure() -> None:
-    """Read the environment; called once, when the backend is made."""
+    """Read the environment; called once, when the backend is made.
+
+    Raises:
+        BackendUnavailableError: TINYGRAD_BN_NUM_THREADS is no whole number of at least 1, or
+            NUMBA_THREADING_LAYER names a layer that cannot be loaded.
+    """
     text = os.environ.get(VARIABLE, "").strip()
-    if not text:
-        set_num_threads(config.NUMBA_NUM_THREADS)
-        return
-    if not text.isdecimal() or int(text) < 1:
-        raise ValueError(f"{VARIABLE} must be a whole number of at least 1, got {text!r}")
-    set_num_threads(int(text))
+    if text and not (text.isdecimal() and int(text) > 0):
+        raise BackendUnavailableError(
+            f"{VARIABLE} must be a whole number of at least 1, got {text!r}"
+        )
+    set_num_threads(int(text) if text else pool.NUM_THREADS)
+    if str(config.THREADING_LAYER).lower() != "default":
+        start()  # one that was asked for and is not there is told now, not at some large array
+
+
+@functools.cache
+def start() -> str:
+    """Start the threads unless they run; returns the name of the layer.
+
+    Raises:
+        BackendUnavailableError: none can be loaded, or not the one NUMBA_THREADING_LAYER names.
+    """
+    _load_tbb()
+    try:
+        pool._launch_threads()
+    except ValueError as error:
+        raise BackendUnavailableError(
+            f"Numba's threading layer {config.THREADING_LAYER!r} (NUMBA_THREADING_LAYER) cannot "
+            f"be used: {' '.join(str(error).split())}"
+        ) from error
+    return pool.threading_layer()
 
 
 def enter() -> bool:
@@ -75,7 +112,12 @@ def enter() -> bool:
     if _count == 1 or _forked or not _busy.acquire(blocking=False):
         return False
     if getattr(_seen, "count", 0) != _count:
-        numba.set_num_threads(_count)  # Numba keeps the number for each Python thread
+        try:
+            start()
+        except BaseException:
+            leave()
+            raise
+        pool._set_num_threads(_count)  # the layer keeps the number for each Python thread
         _seen.count = _count
     return True
 
@@ -83,10 +125,27 @@ def enter() -> bool:
 leave = _busy.release
 
 
-def _after_fork() -> None:
+def _load_tbb() -> None:
+    """Load TBB's library from where pip put it, so that Numba finds it by its name."""
+    name = _TBB.get(sys.platform)
+    try:
+        found = [path for path in files("tbb") or () if path.name == name]
+        if found:
+            ctypes.CDLL(str(found[0].locate()))
+    except (PackageNotFoundError, OSError):
+        pass  # Numba looks for another layer, or says what is missing
+
+
+def _after_fork_in_child() -> None:
     global _forked
-    _forked = numba_threads._is_initialized
+    global_compiler_lock.release()
+    _forked = pool._is_initialized
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    # A child forked while another thread compiles would wait for it forever.
+    os.register_at_fork(
+        before=global_compiler_lock.acquire,
+        after_in_parent=global_compiler_lock.release,
+        after_in_child=_after_fork_in_child,
+    )

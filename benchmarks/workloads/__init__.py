@@ -2,6 +2,13 @@
 
 from types import ModuleType
 
-from . import import_time, op_chain, training_step
+from . import batch_norm, cross_entropy, import_time, op_chain, optimizer_step, training_step
 
-ALL: tuple[ModuleType, ...] = (op_chain, training_step, import_time)
+ALL: tuple[ModuleType, ...] = (
+    batch_norm,
+    training_step,
+    cross_entropy,
+    optimizer_step,
+    op_chain,
+    import_time,
+)

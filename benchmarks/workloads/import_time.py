@@ -9,11 +9,11 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
-from ..harness import OURS, Builder
+from ..harness import Case
+from ..peers import OURS
 
 NAME = "import"
 DESCRIPTION = "import in a fresh interpreter, bytecode cached"
-TARGET = {"numpy": 0.5, "torch": 1.0}
 SELF_TIMED = True
 
 PROGRAM = """
@@ -39,7 +39,8 @@ def _build(module: str) -> Callable[[], float]:
     return partial(_seconds, module)
 
 
-def cases() -> dict[str, dict[str, Builder]]:
+def cases() -> dict[str, Case]:
     """One case: the three imports in turn."""
     modules = {OURS: "tinygrad_bn", "numpy": "numpy", "torch": "torch"}
-    return {"cold process": {peer: partial(_build, name) for peer, name in modules.items()}}
+    peers = {peer: partial(_build, name) for peer, name in modules.items()}
+    return {"cold process": Case(peers, {"numpy": 0.5, "torch": 1.0})}

@@ -1,66 +1,129 @@
-"""One training step of the digits network: forward, loss, backward, SGD with momentum."""
+"""One training step of a dense network: forward, loss, backward, SGD with momentum."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from ..harness import OURS, Builder
+from ..harness import Case
+from ..peers import Library, with_each
 
 NAME = "training step"
-DESCRIPTION = "784-100-100-100-10, batch norm, sigmoid, cross-entropy, SGD momentum, batch 60"
-TARGET = {"torch": 1.0}
+DESCRIPTION = "dense layers, batch norm, sigmoid, cross-entropy, SGD with momentum, float32"
 SELF_TIMED = False
-WIDTHS = (784, 100, 100, 100)
-BATCH = 60
+CLASSES = 10
+RATE, MOMENTUM, EPS, DECAY = 0.1, 0.9, 1e-5, 0.9
 
 
-def _batch() -> tuple[Any, Any]:
-    rng = np.random.default_rng(0)
-    return rng.random((BATCH, WIDTHS[0]), np.float32), rng.integers(0, 10, BATCH)
+@dataclass(frozen=True)
+class Network:
+    """The widths of the layers before the last, and the size of the batch."""
+
+    widths: tuple[int, ...]
+    batch: int
+
+    def data(self) -> tuple[Any, Any]:
+        """Inputs and classes."""
+        rng = np.random.default_rng(0)
+        x = rng.random((self.batch, self.widths[0]), np.float32)
+        return x, rng.integers(0, CLASSES, self.batch)
 
 
-def _layers(nn: Any, norm: Any) -> Any:
+DIGITS = Network((784, 100, 100, 100), 60)
+WIDE = Network((784, 512, 512, 512), 256)
+
+
+def _eager(library: Library, network: Network) -> Callable[[], None]:
+    x, y = (library.tensor(a) for a in network.data())
     layers: list[Any] = []
-    for n, m in pairwise(WIDTHS):
-        layers += [nn.Linear(n, m), norm(m), nn.Sigmoid()]
-    return nn.Sequential(*layers, nn.Linear(WIDTHS[-1], 10))
-
-
-def _ours() -> Callable[[], Any]:
-    import tinygrad_bn as tg
-    from tinygrad_bn import nn, optim
-
-    x, y = (tg.asarray(a) for a in _batch())
-    model = _layers(nn, nn.BatchNorm)
-    optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    for n, m in pairwise(network.widths):
+        layers += [
+            library.nn.Linear(n, m),
+            library.nn.BatchNorm1d(m, eps=EPS),
+            library.nn.Sigmoid(),
+        ]
+    model = library.nn.Sequential(*layers, library.nn.Linear(network.widths[-1], CLASSES))
+    optimizer = library.optim.SGD(model.parameters(), lr=RATE, momentum=MOMENTUM)
 
     def step() -> None:
         optimizer.zero_grad()
-        tg.cross_entropy(model(x), y).backward()
+        library.cross_entropy(model(x), y).backward()
         optimizer.step()
 
     return step
 
 
-def _torch() -> Callable[[], Any]:
-    import torch
+def _jax(network: Network) -> Callable[[], None]:
+    """The same step as one function, compiled by `jax.jit`, that updates its state in place."""
+    import jax
+    from jax import numpy as jnp
 
-    x, y = (torch.tensor(a) for a in _batch())
-    model = _layers(torch.nn, torch.nn.BatchNorm1d)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    x, y = (jnp.asarray(a) for a in network.data())
 
-    def step() -> None:
-        optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(model(x), y).backward()
-        optimizer.step()
+    def forward(params: Any, running: Any, x: Any) -> Any:
+        updated = []
+        for (w, b, gamma, beta), (mean, var) in zip(params[:-1], running, strict=True):
+            z = x @ w.T + b
+            m, v = z.mean(0), z.var(0)
+            unbiased = v * (network.batch / (network.batch - 1))
+            updated.append((DECAY * mean + (1 - DECAY) * m, DECAY * var + (1 - DECAY) * unbiased))
+            x = jax.nn.sigmoid((z - m) * jax.lax.rsqrt(v + EPS) * gamma + beta)
+        w, b = params[-1]
+        return x @ w.T + b, updated
 
-    return step
+    def loss(params: Any, running: Any, x: Any, y: Any) -> Any:
+        logits, updated = forward(params, running, x)
+        logp = jax.nn.log_softmax(logits)
+        return -jnp.take_along_axis(logp, y[:, None], 1).mean(), updated
+
+    def update(params: Any, buffers: Any, running: Any, x: Any, y: Any) -> Any:
+        grads, running = jax.grad(loss, has_aux=True)(params, running, x, y)
+        buffers = jax.tree.map(lambda b, g: MOMENTUM * b + g, buffers, grads)
+        params = jax.tree.map(lambda p, b: p - RATE * b, params, buffers)
+        return params, buffers, running
+
+    step = jax.jit(update, donate_argnums=(0, 1, 2))
+    state = _jax_state(network)
+
+    def run() -> None:
+        nonlocal state
+        state = jax.block_until_ready(step(*state, x, y))
+
+    return run
 
 
-def cases() -> dict[str, dict[str, Builder]]:
-    """One case: the whole step."""
-    return {"batch 60": {OURS: _ours, "torch": _torch}}
+def _jax_state(network: Network) -> Any:
+    """(parameters, momentum buffers, running statistics)."""
+    import jax
+    from jax import numpy as jnp
+
+    rng = np.random.default_rng(1)
+
+    def dense(n: int, m: int) -> tuple[Any, Any]:
+        return jnp.asarray(rng.uniform(-1, 1, (m, n)).astype("f4") / n**0.5), jnp.zeros(m)
+
+    params: list[Any] = []
+    for n, m in pairwise(network.widths):
+        params.append((*dense(n, m), jnp.ones(m), jnp.zeros(m)))
+    params.append(dense(network.widths[-1], CLASSES))
+    running = [(jnp.zeros(m), jnp.ones(m)) for m in network.widths[1:]]
+    return params, jax.tree.map(jnp.zeros_like, params), running
+
+
+def cases() -> dict[str, Case]:
+    """The digits network, and a wider one whose products are most of its work."""
+    return {
+        "784-100-100-100-10, batch 60": Case(
+            with_each(partial(_eager, network=DIGITS)) | {"jax.jit": partial(_jax, DIGITS)},
+            {"torch": 2.0, "jax.jit": 1.0},
+        ),
+        "784-512-512-512-10, batch 256": Case(
+            with_each(partial(_eager, network=WIDE)) | {"jax.jit": partial(_jax, WIDE)},
+            {"torch": 1.1},
+        ),
+    }

@@ -8,6 +8,7 @@ unchanged. A backend overrides a method by name, with the same signature.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -165,6 +166,24 @@ class Backend(
 
     def synchronize(self) -> None:
         """Wait until all work handed to the device is done."""
+
+    # -------------------------------------------------------------- told on the command line
+
+    def library(self) -> str:
+        """Name and version of the library that computes."""
+        name = getattr(self.xp, "__name__", self.name)
+        return f"{name} {getattr(self.xp, '__version__', 'unknown')}"
+
+    def details(self) -> dict[str, str]:
+        """What else a user may want to know, such as the number of threads, by its name."""
+        return {}
+
+    def preparations(self) -> list[tuple[str, Callable[[], object]]]:
+        """What can be done ahead of the first training step: what it is, and a call that does it.
+
+        Kernels compiled and kept on disk, for example.
+        """
+        return []
 
     # --------------------------------------------------------------------------- creation
 

@@ -1,33 +1,72 @@
-"""`tinygrad-bn backends`: what there is, what runs here, and what is missing."""
+"""`tinygrad-bn backends`: what there is, what runs here, what is missing; compiling ahead."""
 
 from __future__ import annotations
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from tinygrad_bn.backend import BackendUnavailableError, get_backend, known_backends
+from tinygrad_bn.backend import Backend, BackendUnavailableError, get_backend, known_backends
 
 
-def run() -> None:
-    """Print a table of all known backends."""
+def run(*, warm_up: bool) -> None:
+    """Print a table of all known backends; with `warm_up`, prepare those that run here."""
     table = Table(title="Backends")
-    for column in ("name", "runs here", "version", "device"):
+    for column in ("name", "runs here", "library", "device"):
         table.add_column(column)
-    table.add_column("why not, and what to do", overflow="fold")
+    table.add_column("what else, or why not and what to do", overflow="fold")
+    running = []
     for name in known_backends():
-        table.add_row(name, *describe(name))
-    Console().print(table)
+        backend, reason = load(name)
+        if backend is None:
+            table.add_row(name, "no", "", "", reason)
+        else:
+            table.add_row(name, "yes", *describe(backend))
+            running.append(backend)
+    console = Console()
+    console.print(table)
+    if warm_up:
+        for backend in running:
+            prepare(backend, console)
 
 
-def describe(name: str) -> tuple[str, str, str, str]:
-    """Whether a backend can run, its library's version, its device, and the reason if not."""
+def load(name: str) -> tuple[Backend | None, str]:
+    """A backend, or None and the reason why it cannot run."""
     try:
-        backend = get_backend(name)
+        return get_backend(name), ""
     except BackendUnavailableError as error:
-        return "no", "", "", str(error)
+        return None, str(error)
     except Exception as error:  # someone else's plug-in: one that is broken hides no other
-        return "no", "", "", f"loading it failed: {type(error).__name__}: {error}"
-    library = backend.xp
-    version = getattr(library, "__version__", "unknown")
+        return None, f"loading it failed: {type(error).__name__}: {error}"
+
+
+def describe(backend: Backend) -> tuple[str, str, str]:
+    """A backend's library with its version, its device, and what else it tells."""
     device = "cpu" if backend.device is None else str(backend.device)
-    return "yes", f"{getattr(library, '__name__', name)} {version}", device, ""
+    try:
+        details = backend.details()
+    except BackendUnavailableError as error:
+        return backend.library(), device, str(error)
+    return backend.library(), device, "\n".join(f"{what}: {it}" for what, it in details.items())
+
+
+def prepare(backend: Backend, console: Console) -> None:
+    """Do what a backend can do ahead, under a bar."""
+    work = backend.preparations()
+    if not work:
+        return
+    bar = Progress(
+        TextColumn(f"Warming up {backend.name}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+        console=console,
+    )
+    with bar:
+        task = bar.add_task("", total=len(work))
+        for what, do in work:
+            bar.update(task, description=what)
+            do()
+            bar.advance(task)
+        bar.update(task, description="done")

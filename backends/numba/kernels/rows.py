@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..compiler import driver, kernel
+from ..compiler import driver, kernel, maker
 from .arithmetic import (
     RELU,
     affine,
@@ -107,7 +107,7 @@ def add_block(x: Any, shift: Any, first: Any, second: Any, total: Any) -> None:
         total[1, c] += second[c]
 
 
-@kernel
+@maker
 def first_shift(x: Any, center: Any) -> Any:
     """The mean of the first rows, or 0."""
     shift = np.zeros(x.shape[1], x.dtype)
@@ -178,7 +178,7 @@ def statistics(x: Any, center: Any, eps: Any, stats: Any) -> None:
 # ----------------------------------------------------------------------------------------- map
 
 
-@kernel
+@maker
 def parameters(x: Any, k: Any, mean: Any, low: Any, rstd: Any, gamma: Any, beta: Any) -> Any:
     """Rows mean, scale, offset of all channels of group k."""
     channels = x.shape[2]
@@ -230,21 +230,27 @@ def write_rows(x: Any, maps: Any, residual: Any, add: Any, y: Any, act: Any, slo
             activate(y[r], act, slope)
 
 
+@maker
+def room(x: Any, large: Any) -> Any:
+    """A buffer for some rows of x (G, R, C), for none if the result is not large."""
+    channels = x.shape[2]
+    return np.empty((max(1, CHUNK // channels) if large else 0, channels), x.dtype)
+
+
 @kernel
 def write_strip(
-    x: Any, maps: Any, residual: Any, add: Any, y: Any, act: Any, slope: Any, large: Any
+    x: Any, maps: Any, residual: Any, add: Any, y: Any, act: Any, slope: Any, buffer: Any
 ) -> None:
-    """The output of a strip, past the caches if `large`."""
-    if not large:
+    """The output of a strip, past the caches if there is a buffer for some rows."""
+    group = buffer.shape[0]
+    if group == 0:
         write_rows(x, maps, residual, add, y, act, slope)
         return
-    group = max(1, CHUNK // x.shape[1])
-    buffer = np.empty((group, x.shape[1]), x.dtype)
     for lo in range(0, x.shape[0], group):
         hi = min(lo + group, x.shape[0])
         write_rows(x[lo:hi], maps, residual[lo:hi], add, buffer, act, slope)
         store(buffer.reshape(-1), y[lo:hi].reshape(-1))
-    settle(large)
+    settle()
 
 
 @driver
@@ -277,7 +283,7 @@ def write(
                 y[k, first:last],
                 act,
                 slope,
-                large,
+                room(x, large),
             )
 
 
@@ -369,36 +375,44 @@ def write_grad_row(g: Any, x: Any, dx: Any, mean: Any, a: Any, b: Any, e: Any) -
 
 
 @kernel
-def write_grad_rows(g: Any, x: Any, maps: Any, terms: Any, dx: Any, act: Any, slope: Any) -> None:
+def write_grad_rows(
+    g: Any, x: Any, maps: Any, terms: Any, dx: Any, act: Any, slope: Any, gates: Any
+) -> None:
     """dx of some rows."""
     if act == 0:
         for r in range(x.shape[0]):
             write_grad_row(g[r], x[r], dx[r], maps[0], terms[0], terms[1], terms[2])
         return
-    row = np.empty(x.shape[1], x.dtype)
     for r in range(x.shape[0]):
-        gate_row(g[r], x[r], maps, act, slope, row)
-        write_grad_row(row, x[r], dx[r], maps[0], terms[0], terms[1], terms[2])
+        gate_row(g[r], x[r], maps, act, slope, gates)
+        write_grad_row(gates, x[r], dx[r], maps[0], terms[0], terms[1], terms[2])
 
 
 @kernel
 def write_grad_strip(
-    g: Any, x: Any, maps: Any, terms: Any, dx: Any, act: Any, slope: Any, large: Any
+    g: Any,
+    x: Any,
+    maps: Any,
+    terms: Any,
+    dx: Any,
+    act: Any,
+    slope: Any,
+    gates: Any,
+    buffer: Any,
 ) -> None:
-    """dx of a strip, past the caches if `large`."""
-    if not large:
-        write_grad_rows(g, x, maps, terms, dx, act, slope)
+    """dx of a strip, past the caches if there is a buffer for some rows."""
+    group = buffer.shape[0]
+    if group == 0:
+        write_grad_rows(g, x, maps, terms, dx, act, slope, gates)
         return
-    group = max(1, CHUNK // x.shape[1])
-    buffer = np.empty((group, x.shape[1]), x.dtype)
     for lo in range(0, x.shape[0], group):
         hi = min(lo + group, x.shape[0])
-        write_grad_rows(g[lo:hi], x[lo:hi], maps, terms, buffer, act, slope)
+        write_grad_rows(g[lo:hi], x[lo:hi], maps, terms, buffer, act, slope, gates)
         store(buffer.reshape(-1), dx[lo:hi].reshape(-1))
-    settle(large)
+    settle()
 
 
-@kernel
+@maker
 def finish_grad(
     totals: Any,
     x: Any,
@@ -465,7 +479,8 @@ def backward(
                 dx[k, first:last],
                 act,
                 slope,
-                large,
+                np.empty(x.shape[2], x.dtype),
+                room(x, large),
             )
 
 

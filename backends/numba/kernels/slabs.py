@@ -106,10 +106,10 @@ def write_slab(
     offset: Any,
     act: Any,
     slope: Any,
-    large: Any,
+    buffer: Any,
 ) -> None:
-    """The output of channel c of group k, its last run first, past the caches if `large`."""
-    buffer = np.empty(CHUNK if large else 0, x.dtype)
+    """The output of channel c of group k, its last run first, past the caches by a buffer."""
+    large = buffer.size > 0
     for m in range(x.shape[1]):
         n = x.shape[1] - 1 - m
         for lo in range(0, x.shape[3], CHUNK):
@@ -120,7 +120,8 @@ def write_slab(
                 store(buffer, out)
             else:
                 write_run(xs, out, mean, scale, offset, rs, add, act, slope)
-    settle(large)
+    if large:
+        settle()
 
 
 @driver
@@ -145,7 +146,8 @@ def forward(
         centre, scale, offset = affine(
             stats[0], stats[1], stats[3], gamma, beta, i, i % gamma.size, x
         )
-        write_slab(x, k, c, residual, add, y, centre, scale, offset, act, slope, large)
+        buffer = np.empty(CHUNK if large else 0, x.dtype)
+        write_slab(x, k, c, residual, add, y, centre, scale, offset, act, slope, buffer)
 
 
 @driver
@@ -175,7 +177,8 @@ def write(
     for i in prange(x.shape[0] * channels):
         k, c = i // channels, i % channels
         centre, scale, offset = affine(mean, low, rstd, gamma, beta, i, i % gamma.size, x)
-        write_slab(x, k, c, residual, add, y, centre, scale, offset, act, slope, large)
+        buffer = np.empty(CHUNK if large else 0, x.dtype)
+        write_slab(x, k, c, residual, add, y, centre, scale, offset, act, slope, buffer)
 
 
 # ------------------------------------------------------------------------------------ gradient
@@ -255,10 +258,10 @@ def write_grad_slab(
     act: Any,
     slope: Any,
     gates: Any,
-    large: Any,
+    buffer: Any,
 ) -> None:
-    """dx of channel c of group k, its last run first, past the caches if `large`."""
-    buffer = np.empty(CHUNK if large else 0, x.dtype)
+    """dx of channel c of group k, its last run first, past the caches by a buffer."""
+    large = buffer.size > 0
     for m in range(x.shape[1]):
         n = x.shape[1] - 1 - m
         for lo in range(0, x.shape[3], CHUNK):
@@ -272,7 +275,8 @@ def write_grad_slab(
                 store(buffer, out)
             else:
                 write_grad_run(gs, xs, out, mean, a, b, e)
-    settle(large)
+    if large:
+        settle()
 
 
 @driver
@@ -296,15 +300,15 @@ def backward(
     number = x.dtype.type
     for i in prange(x.shape[0] * channels):
         k, c = i // channels, i % channels
-        buffer = np.empty(CHUNK, x.dtype)
+        gates, buffer = np.empty(CHUNK, x.dtype), np.empty(CHUNK if large else 0, x.dtype)
         centre, scale, offset = affine(mean, low, rstd, gamma, beta, i, i % gamma.size, x)
-        s0, s1 = slab_grad_sums(g, x, k, c, centre, scale, offset, act, slope, buffer)
+        s0, s1 = slab_grad_sums(g, x, k, c, centre, scale, offset, act, slope, gates)
         s1 -= low[i] * s0
         dgamma[i] = s1 * rstd[i]
         dbeta[i] = s0
         p, q, r = slopes(low[i], rstd[i], gamma[i % gamma.size], s0, s1, size, center)
         a, b, e = number(p), number(q), number(r)
-        write_grad_slab(g, x, k, c, dx, centre, scale, offset, a, b, e, act, slope, buffer, large)
+        write_grad_slab(g, x, k, c, dx, centre, scale, offset, a, b, e, act, slope, gates, buffer)
 
 
 @kernel

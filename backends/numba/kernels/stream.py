@@ -55,6 +55,10 @@ def _fence(typing_context: Any) -> Any:
     return types.void(), generate
 
 
+move: Any = _move
+fence: Any = _fence
+
+
 def _store(buffer: Any, out: Any) -> None:
     """Move the beginning of `buffer` to `out`, both of one axis, past the caches."""
     address, width = out.ctypes.data, out.itemsize
@@ -63,7 +67,7 @@ def _store(buffer: Any, out: Any) -> None:
     for i in range(head):
         out[i] = buffer[i]
     if body:
-        _move(address + head * width, buffer.ctypes.data + head * width, body * width)
+        move(address + head * width, buffer.ctypes.data + head * width, body * width)
     for i in range(head + body, out.size):
         out[i] = buffer[i]
 
@@ -73,13 +77,12 @@ def _copy(buffer: Any, out: Any) -> None:
     out[:] = buffer[: out.size]
 
 
-def _settle(large: Any) -> None:
+def _settle() -> None:
     """After the last store of a thread: make it visible to others."""
-    if large:
-        _fence()
+    fence()
 
 
-def _nothing(large: Any) -> None:
+def _nothing() -> None:
     """What `settle` does, for the interpreter."""
 
 
