@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class NormalizationPlan:
     plain: bool = field(init=False)
     trailing: bool = field(init=False)
     param_trailing: bool = field(init=False)
+    _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         derived: dict[str, object] = {
@@ -61,8 +62,14 @@ class NormalizationPlan:
             "trailing": _is_trailing(self.axis, self.ndim),
             "param_trailing": _is_trailing(self.param_axis, self.ndim),
         }
+        given = [getattr(self, f.name) for f in fields(self) if f.init]
+        derived["_hash"] = hash(tuple(given))
         for name, value in derived.items():
             object.__setattr__(self, name, value)
+
+    def __hash__(self) -> int:
+        """Worked out once: kernels look up by plan what follows from it."""
+        return self._hash
 
     def extent(self, shape: tuple[int, ...]) -> int:
         """How many elements of an x of `shape` each statistic combines."""

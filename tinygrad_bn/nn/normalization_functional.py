@@ -40,6 +40,13 @@ class BatchStatistics(_Fields):
     parts: tuple[Any, ...] = ()
 
     @classmethod
+    def rounded(cls, mean: Any, low: Any, var: Any, count: Any) -> BatchStatistics:
+        """Of a mean that is their sum already rounded, and what rounding took away."""
+        found = cls(mean, var, count)
+        found.parts = mean, low
+        return found
+
+    @classmethod
     def of(cls, mean: Any, low: Any, var: Any, count: Any) -> BatchStatistics:
         """Of a mean in two parts: their sum is rounded, `double_mean` is not."""
         found = cls(mean + low, var, count)
@@ -129,7 +136,7 @@ def batch_norm(
     if ghost_size is not None:
         return y, _of_groups(x, mean, low, var, count, plan)
     m = plan.extent(x._data.shape) if count is None else count
-    return y, BatchStatistics.of(mean, low, var, m)
+    return y, BatchStatistics.rounded(mean, low, var, m)
 
 
 def normalize_by(
@@ -231,7 +238,7 @@ def batch_statistics(
         weights = aligned_weights("batch_statistics", x, weights if mask is None else mask, plan)
     mean, low, var, count = ops.batch_statistics(x, weights, plan=plan)
     count = plan.extent(x._data.shape) if count is None else count
-    return BatchStatistics.of(mean, low, var, count)
+    return BatchStatistics.rounded(mean, low, var, count)
 
 
 def _of_groups(
