@@ -11,7 +11,7 @@ from typing import Any
 import numba
 
 from ..numpy import NumPyBackend
-from . import cache, compiler, threads
+from . import cache, compiler, memory, threads
 from .activation import NumbaActivation
 from .normalization import NumbaNormalization
 from .optim import NumbaOptim
@@ -51,3 +51,7 @@ class NumbaBackend(NumbaActivation, NumbaNormalization, NumbaOptim, NumPyBackend
     def to_numpy(self, array: Any) -> Any:
         """The array itself: its memory is the host's."""
         return array
+
+    def owns_memory(self, array: Any) -> bool:
+        """Whether the array is no view; one over a lease of `memory` counts as its own."""
+        return memory.is_own(array)

@@ -1,6 +1,7 @@
 """How kernels are compiled: at first call, without the interpreter lock, kept on disk.
 
-`kernel` makes a function that other kernels call, and `exact` one whose sums are not reordered.
+`kernel` makes a function that other kernels call, and `exact` one whose sums are not reordered;
+neither may create an array, which is what `maker` is for.
 `driver` makes one that Python calls, as `fn(work, *arguments)`: its source has loops over `prange`,
 and it is compiled serially and, when that is first wanted, in parallel. The two give the same bits
 for any number of threads, so the iterations of a `prange` loop must be independent: no sum over
@@ -125,7 +126,16 @@ class _Inner(_Dispatcher):
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """A compiled function for other kernels to call."""
+    """A compiled function for other kernels to call, which creates no arrays.
+
+    It takes views without counting references to them: counting is an atomic operation on memory
+    that all threads share, and for a row of a kilobyte costs more than the row.
+    """
+    return _inner(function, OPTIONS | {"_nrt": False})
+
+
+def maker(function: Callable[..., Any]) -> Any:
+    """A compiled function for other kernels to call, which may create arrays and return them."""
     return _inner(function, OPTIONS)
 
 
@@ -134,7 +144,7 @@ def exact(function: Callable[..., Any]) -> Any:
 
     Without it LLVM may turn (x - mean) - low into x - (mean + low), which loses what low is for.
     """
-    return _inner(function, OPTIONS | {"fastmath": {"contract"}})
+    return _inner(function, OPTIONS | {"fastmath": {"contract"}, "_nrt": False})
 
 
 def driver(function: Callable[..., Any]) -> Driver:

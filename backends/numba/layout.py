@@ -16,6 +16,8 @@ import numpy as np
 
 from tinygrad_bn.backend.normalization_plan import NormalizationPlan
 
+from .memory import empty
+
 _MISSING = {"RK": 1, "KRK": 0, "R": 3, "KR": 2, "RKR": 1, "KRKR": 0}
 """How many leading lengths of a form a pattern leaves out: they are 1."""
 _ROWS = ("RK", "KRK")
@@ -51,7 +53,7 @@ class Form:
 
     def empty(self, dtype: Any) -> tuple[Any, Any]:
         """A new array like x, and how kernels see it."""
-        dense = np.empty(self.dense, dtype)
+        dense = empty(self.dense, dtype)
         seen = dense.reshape(self.shape)
         return dense if self.whole else dense.transpose(self.inverse), seen
 

@@ -54,13 +54,13 @@ class NumbaNormalization(NumPyNormalization):
         gamma, beta = _flat(gamma, n, 1.0, dtype), _flat(beta, n, 0.0, dtype)
         statistics = np.empty((4, *plan.kept(x.shape)), dtype)
         stats = statistics.reshape(4, -1)
-        tail = (gamma, beta, added, residual is not None, out)
+        tail = (gamma, beta, added, int(residual is not None), out)
         act = (_ACTIVATION[plan.activation], plan.slope)
         if form.rows:
-            rows.statistics(x.size, seen, plan.center, plan.eps, stats)
+            rows.statistics(x.size, seen, int(plan.center), plan.eps, stats)
             rows.write(x.size, seen, stats[0], stats[1], stats[3], *tail, *act)
         else:
-            slabs.forward(x.size, seen, *tail, stats, plan.center, plan.eps, *act)
+            slabs.forward(x.size, seen, *tail, stats, int(plan.center), plan.eps, *act)
         mean, low, var, rstd = statistics
         return form.narrow(y, x.dtype), mean, low, var, rstd, None
 
@@ -75,7 +75,7 @@ class NumbaNormalization(NumPyNormalization):
         statistics = np.empty((4, *plan.kept(x.shape)), dtype)
         kernels = rows if form.rows else slabs
         kernels.statistics(
-            x.size, form.view(x, dtype), plan.center, plan.eps, statistics.reshape(4, -1)
+            x.size, form.view(x, dtype), int(plan.center), plan.eps, statistics.reshape(4, -1)
         )
         mean, low, var, _ = statistics
         return mean, low, var, None
@@ -108,7 +108,7 @@ class NumbaNormalization(NumPyNormalization):
             _flat(gamma, n, 1.0, dtype),
             _flat(beta, n, 0.0, dtype),
             seen if residual is None else form.view(residual, dtype),
-            residual is not None,
+            int(residual is not None),
             out,
             _ACTIVATION[plan.activation],
             plan.slope,
@@ -192,7 +192,7 @@ class NumbaNormalization(NumPyNormalization):
             out,
             sums[0],
             sums[1],
-            plan.center,
+            int(plan.center),
             _ACTIVATION[plan.activation],
             plan.slope,
         )

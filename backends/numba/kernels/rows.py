@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..compiler import driver, kernel
+from ..compiler import driver, kernel, maker
 from .arithmetic import (
     RELU,
     affine,
@@ -24,6 +24,7 @@ from .arithmetic import (
     slopes,
     uncentred_statistics,
 )
+from .stream import CHUNK, is_large, settle, store
 
 FIRST = 16
 """Rows whose mean is the shift of all sums."""
@@ -106,7 +107,7 @@ def add_block(x: Any, shift: Any, first: Any, second: Any, total: Any) -> None:
         total[1, c] += second[c]
 
 
-@kernel
+@maker
 def first_shift(x: Any, center: Any) -> Any:
     """The mean of the first rows, or 0."""
     shift = np.zeros(x.shape[1], x.dtype)
@@ -177,7 +178,7 @@ def statistics(x: Any, center: Any, eps: Any, stats: Any) -> None:
 # ----------------------------------------------------------------------------------------- map
 
 
-@kernel
+@maker
 def parameters(x: Any, k: Any, mean: Any, low: Any, rstd: Any, gamma: Any, beta: Any) -> Any:
     """Rows mean, scale, offset of all channels of group k."""
     channels = x.shape[2]
@@ -218,18 +219,38 @@ def activate(y: Any, act: Any, slope: Any) -> None:
 
 
 @kernel
-def write_strip(
-    x: Any, maps: Any, residual: Any, add: Any, y: Any, act: Any, slope: Any, first: Any, last: Any
-) -> None:
-    """The output rows from `first` to before `last`, the last one first."""
+def write_rows(x: Any, maps: Any, residual: Any, add: Any, y: Any, act: Any, slope: Any) -> None:
+    """The output of some rows."""
     mean, scale, offset = maps[0], maps[1], maps[2]
-    for i in range(last - first):
-        r = last - 1 - i
+    for r in range(x.shape[0]):
         write_row(x[r], y[r], mean, scale, offset)
         if add:
             add_to(y[r], residual[r])
         if act:
             activate(y[r], act, slope)
+
+
+@maker
+def room(x: Any, large: Any) -> Any:
+    """A buffer for some rows of x (G, R, C), for none if the result is not large."""
+    channels = x.shape[2]
+    return np.empty((max(1, CHUNK // channels) if large else 0, channels), x.dtype)
+
+
+@kernel
+def write_strip(
+    x: Any, maps: Any, residual: Any, add: Any, y: Any, act: Any, slope: Any, buffer: Any
+) -> None:
+    """The output of a strip, past the caches if there is a buffer for some rows."""
+    group = buffer.shape[0]
+    if group == 0:
+        write_rows(x, maps, residual, add, y, act, slope)
+        return
+    for lo in range(0, x.shape[0], group):
+        hi = min(lo + group, x.shape[0])
+        write_rows(x[lo:hi], maps, residual[lo:hi], add, buffer, act, slope)
+        store(buffer.reshape(-1), y[lo:hi].reshape(-1))
+    settle()
 
 
 @driver
@@ -247,13 +268,23 @@ def write(
     slope: Any,
 ) -> None:
     """y = act((x - mean)·rstd·gamma + beta + residual)."""
+    large = is_large(x)
     for k in range(x.shape[0]):
         step, blocks, strips = grid(x[k])
         maps = parameters(x, k, mean, low, rstd, gamma, beta)
         for t in prange(strips):
             first = blocks * t // strips * step
             last = min(x.shape[1], blocks * (t + 1) // strips * step)
-            write_strip(x[k], maps, residual[k], add, y[k], act, slope, first, last)
+            write_strip(
+                x[k, first:last],
+                maps,
+                residual[k, first:last],
+                add,
+                y[k, first:last],
+                act,
+                slope,
+                room(x, large),
+            )
 
 
 # ------------------------------------------------------------------------------------ gradient
@@ -344,21 +375,44 @@ def write_grad_row(g: Any, x: Any, dx: Any, mean: Any, a: Any, b: Any, e: Any) -
 
 
 @kernel
-def write_grad_strip(
-    g: Any, x: Any, maps: Any, terms: Any, dx: Any, act: Any, slope: Any, first: Any, last: Any
+def write_grad_rows(
+    g: Any, x: Any, maps: Any, terms: Any, dx: Any, act: Any, slope: Any, gates: Any
 ) -> None:
-    """The rows of dx from `first` to before `last`, the last one first."""
-    row = np.empty(x.shape[1], x.dtype)
-    for i in range(last - first):
-        r = last - 1 - i
-        if act:
-            gate_row(g[r], x[r], maps, act, slope, row)
-            write_grad_row(row, x[r], dx[r], maps[0], terms[0], terms[1], terms[2])
-        else:
+    """dx of some rows."""
+    if act == 0:
+        for r in range(x.shape[0]):
             write_grad_row(g[r], x[r], dx[r], maps[0], terms[0], terms[1], terms[2])
+        return
+    for r in range(x.shape[0]):
+        gate_row(g[r], x[r], maps, act, slope, gates)
+        write_grad_row(gates, x[r], dx[r], maps[0], terms[0], terms[1], terms[2])
 
 
 @kernel
+def write_grad_strip(
+    g: Any,
+    x: Any,
+    maps: Any,
+    terms: Any,
+    dx: Any,
+    act: Any,
+    slope: Any,
+    gates: Any,
+    buffer: Any,
+) -> None:
+    """dx of a strip, past the caches if there is a buffer for some rows."""
+    group = buffer.shape[0]
+    if group == 0:
+        write_grad_rows(g, x, maps, terms, dx, act, slope, gates)
+        return
+    for lo in range(0, x.shape[0], group):
+        hi = min(lo + group, x.shape[0])
+        write_grad_rows(g[lo:hi], x[lo:hi], maps, terms, buffer, act, slope, gates)
+        store(buffer.reshape(-1), dx[lo:hi].reshape(-1))
+    settle()
+
+
+@maker
 def finish_grad(
     totals: Any,
     x: Any,
@@ -402,6 +456,7 @@ def backward(
     slope: Any,
 ) -> None:
     """dx, and dgamma and dbeta of every group."""
+    large = is_large(x)
     for k in range(x.shape[0]):
         step, blocks, strips = grid(x[k])
         maps = parameters(x, k, mean, low, rstd, gamma, beta)
@@ -416,7 +471,17 @@ def backward(
         for t in prange(strips):
             first = blocks * t // strips * step
             last = min(x.shape[1], blocks * (t + 1) // strips * step)
-            write_grad_strip(g[k], x[k], maps, terms, dx[k], act, slope, first, last)
+            write_grad_strip(
+                g[k, first:last],
+                x[k, first:last],
+                maps,
+                terms,
+                dx[k, first:last],
+                act,
+                slope,
+                np.empty(x.shape[2], x.dtype),
+                room(x, large),
+            )
 
 
 @kernel

@@ -25,9 +25,9 @@ from .arithmetic import (
     uncentred_statistics,
 )
 from .rows import activate, add_to
+from .stream import CHUNK, is_large, settle, store
 
-CHUNK = 1024
-"""Terms of a sum in the dtype of x: a few dozen for each lane of a vector register."""
+# A chunk is also what is summed in the dtype of x: a few dozen terms for each lane of a vector.
 
 
 @kernel
@@ -42,46 +42,62 @@ def sums(row: Any, shift: Any) -> Any:
 
 
 @kernel
-def slab_sums(x: Any, shift: Any) -> Any:
-    """Σ(x - shift) and Σ(x - shift)² of a slab (N, L)."""
+def slab_sums(x: Any, k: Any, c: Any, shift: Any) -> Any:
+    """Σ(x - shift) and Σ(x - shift)² of channel c of group k."""
     first = second = 0.0
-    for n in range(x.shape[0]):
-        for i in range(0, x.shape[1], CHUNK):
-            a, b = sums(x[n, i : i + CHUNK], shift)
+    for n in range(x.shape[1]):
+        for i in range(0, x.shape[3], CHUNK):
+            a, b = sums(x[k, n, c, i : i + CHUNK], shift)
             first += a
             second += b
     return first, second
 
 
 @kernel
-def slab_statistics(x: Any, center: Any, eps: Any, stats: Any, c: Any) -> None:
-    """Mean, low, var, rstd of a slab (N, L)."""
+def slab_statistics(x: Any, k: Any, c: Any, center: Any, eps: Any, stats: Any) -> None:
+    """Mean, low, var, rstd of channel c of group k."""
     zero = x.dtype.type(0)
-    n = x.shape[0] * x.shape[1]
+    n, i = x.shape[1] * x.shape[3], k * x.shape[2] + c
     if not center:
-        _, second = slab_sums(x, zero)
-        uncentred_statistics(second, n, eps, stats, c)
+        _, second = slab_sums(x, k, c, zero)
+        uncentred_statistics(second, n, eps, stats, i)
         return
-    start = x[0, :CHUNK]
+    start = x[k, 0, c, :CHUNK]
     first, second = sums(start, zero)
     shift = x.dtype.type(first / start.size)
-    first, second = slab_sums(x, shift)
+    first, second = slab_sums(x, k, c, shift)
     if is_far(first, second, n):
         shift = x.dtype.type(shift + first / n)
-        first, second = slab_sums(x, shift)
-    finish_statistics(first, second, n, shift, eps, stats, c)
+        first, second = slab_sums(x, k, c, shift)
+    finish_statistics(first, second, n, shift, eps, stats, i)
 
 
 @kernel
-def write_run(x: Any, y: Any, mean: Any, scale: Any, offset: Any) -> None:
-    """y = (x - mean)·scale + offset of a chunk."""
+def write_run(
+    x: Any,
+    y: Any,
+    mean: Any,
+    scale: Any,
+    offset: Any,
+    residual: Any,
+    add: Any,
+    act: Any,
+    slope: Any,
+) -> None:
+    """act((x - mean)·scale + offset + residual) of a chunk."""
     for i in range(x.size):
         y[i] = minus(x[i], mean) * scale + offset
+    if add:
+        add_to(y, residual)
+    if act:
+        activate(y, act, slope)
 
 
 @kernel
 def write_slab(
     x: Any,
+    k: Any,
+    c: Any,
     residual: Any,
     add: Any,
     y: Any,
@@ -90,19 +106,22 @@ def write_slab(
     offset: Any,
     act: Any,
     slope: Any,
+    buffer: Any,
 ) -> None:
-    """The output of a slab (N, L), its last run first."""
-    for m in range(x.shape[0]):
-        n = x.shape[0] - 1 - m
-        for i in range(0, x.shape[1], CHUNK):
-            hi = x.shape[1] - i
-            lo = hi - min(CHUNK, hi)
-            part = y[n, lo:hi]
-            write_run(x[n, lo:hi], part, mean, scale, offset)
-            if add:
-                add_to(part, residual[n, lo:hi])
-            if act:
-                activate(part, act, slope)
+    """The output of channel c of group k, its last run first, past the caches by a buffer."""
+    large = buffer.size > 0
+    for m in range(x.shape[1]):
+        n = x.shape[1] - 1 - m
+        for lo in range(0, x.shape[3], CHUNK):
+            hi = min(lo + CHUNK, x.shape[3])
+            xs, rs, out = x[k, n, c, lo:hi], residual[k, n, c, lo:hi], y[k, n, c, lo:hi]
+            if large:
+                write_run(xs, buffer[: hi - lo], mean, scale, offset, rs, add, act, slope)
+                store(buffer, out)
+            else:
+                write_run(xs, out, mean, scale, offset, rs, add, act, slope)
+    if large:
+        settle()
 
 
 @driver
@@ -120,15 +139,15 @@ def forward(
     slope: Any,
 ) -> None:
     """y and the statistics, slab by slab."""
-    channels = x.shape[2]
+    channels, large = x.shape[2], is_large(x)
     for i in prange(x.shape[0] * channels):
         k, c = i // channels, i % channels
-        slab = x[k, :, c]
-        slab_statistics(slab, center, eps, stats, i)
+        slab_statistics(x, k, c, center, eps, stats)
         centre, scale, offset = affine(
             stats[0], stats[1], stats[3], gamma, beta, i, i % gamma.size, x
         )
-        write_slab(slab, residual[k, :, c], add, y[k, :, c], centre, scale, offset, act, slope)
+        buffer = np.empty(CHUNK if large else 0, x.dtype)
+        write_slab(x, k, c, residual, add, y, centre, scale, offset, act, slope, buffer)
 
 
 @driver
@@ -136,7 +155,7 @@ def statistics(x: Any, center: Any, eps: Any, stats: Any) -> None:
     """Mean, low, var, rstd of every slab: rows of `stats`."""
     channels = x.shape[2]
     for i in prange(x.shape[0] * channels):
-        slab_statistics(x[i // channels, :, i % channels], center, eps, stats, i)
+        slab_statistics(x, i // channels, i % channels, center, eps, stats)
 
 
 @driver
@@ -154,13 +173,12 @@ def write(
     slope: Any,
 ) -> None:
     """y = act((x - mean)·rstd·gamma + beta + residual)."""
-    channels = x.shape[2]
+    channels, large = x.shape[2], is_large(x)
     for i in prange(x.shape[0] * channels):
         k, c = i // channels, i % channels
         centre, scale, offset = affine(mean, low, rstd, gamma, beta, i, i % gamma.size, x)
-        write_slab(
-            x[k, :, c], residual[k, :, c], add, y[k, :, c], centre, scale, offset, act, slope
-        )
+        buffer = np.empty(CHUNK if large else 0, x.dtype)
+        write_slab(x, k, c, residual, add, y, centre, scale, offset, act, slope, buffer)
 
 
 # ------------------------------------------------------------------------------------ gradient
@@ -190,13 +208,22 @@ def gate_run(
 
 @kernel
 def slab_grad_sums(
-    g: Any, x: Any, mean: Any, scale: Any, offset: Any, act: Any, slope: Any, buffer: Any
+    g: Any,
+    x: Any,
+    k: Any,
+    c: Any,
+    mean: Any,
+    scale: Any,
+    offset: Any,
+    act: Any,
+    slope: Any,
+    buffer: Any,
 ) -> Any:
-    """Σ h and Σ h·(x - mean) of a slab (N, L), h = g·act′."""
+    """Σ h and Σ h·(x - mean) of channel c of group k, h = g·act′."""
     s0 = s1 = 0.0
-    for n in range(x.shape[0]):
-        for i in range(0, x.shape[1], CHUNK):
-            gs, xs = g[n, i : i + CHUNK], x[n, i : i + CHUNK]
+    for n in range(x.shape[1]):
+        for i in range(0, x.shape[3], CHUNK):
+            gs, xs = g[k, n, c, i : i + CHUNK], x[k, n, c, i : i + CHUNK]
             if act:
                 h = buffer[: xs.size]
                 gate_run(gs, xs, mean, scale, offset, act, slope, h)
@@ -219,6 +246,8 @@ def write_grad_run(g: Any, x: Any, dx: Any, mean: Any, a: Any, b: Any, e: Any) -
 def write_grad_slab(
     g: Any,
     x: Any,
+    k: Any,
+    c: Any,
     dx: Any,
     mean: Any,
     scale: Any,
@@ -228,21 +257,26 @@ def write_grad_slab(
     e: Any,
     act: Any,
     slope: Any,
+    gates: Any,
     buffer: Any,
 ) -> None:
-    """dx of a slab (N, L), its last run first."""
-    for m in range(x.shape[0]):
-        n = x.shape[0] - 1 - m
-        for i in range(0, x.shape[1], CHUNK):
-            hi = x.shape[1] - i
-            lo = hi - min(CHUNK, hi)
-            gs, xs = g[n, lo:hi], x[n, lo:hi]
+    """dx of channel c of group k, its last run first, past the caches by a buffer."""
+    large = buffer.size > 0
+    for m in range(x.shape[1]):
+        n = x.shape[1] - 1 - m
+        for lo in range(0, x.shape[3], CHUNK):
+            hi = min(lo + CHUNK, x.shape[3])
+            gs, xs, out = g[k, n, c, lo:hi], x[k, n, c, lo:hi], dx[k, n, c, lo:hi]
             if act:
-                h = buffer[: hi - lo]
-                gate_run(gs, xs, mean, scale, offset, act, slope, h)
-                write_grad_run(h, xs, dx[n, lo:hi], mean, a, b, e)
+                gate_run(gs, xs, mean, scale, offset, act, slope, gates[: hi - lo])
+                gs = gates[: hi - lo]
+            if large:
+                write_grad_run(gs, xs, buffer[: hi - lo], mean, a, b, e)
+                store(buffer, out)
             else:
-                write_grad_run(gs, xs, dx[n, lo:hi], mean, a, b, e)
+                write_grad_run(gs, xs, out, mean, a, b, e)
+    if large:
+        settle()
 
 
 @driver
@@ -262,20 +296,19 @@ def backward(
     slope: Any,
 ) -> None:
     """dx, and dgamma and dbeta of every slab."""
-    channels, size = x.shape[2], x.shape[1] * x.shape[3]
+    channels, size, large = x.shape[2], x.shape[1] * x.shape[3], is_large(x)
     number = x.dtype.type
     for i in prange(x.shape[0] * channels):
         k, c = i // channels, i % channels
-        gs, xs, out = g[k, :, c], x[k, :, c], dx[k, :, c]
-        buffer = np.empty(CHUNK, x.dtype)
+        gates, buffer = np.empty(CHUNK, x.dtype), np.empty(CHUNK if large else 0, x.dtype)
         centre, scale, offset = affine(mean, low, rstd, gamma, beta, i, i % gamma.size, x)
-        s0, s1 = slab_grad_sums(gs, xs, centre, scale, offset, act, slope, buffer)
+        s0, s1 = slab_grad_sums(g, x, k, c, centre, scale, offset, act, slope, gates)
         s1 -= low[i] * s0
         dgamma[i] = s1 * rstd[i]
         dbeta[i] = s0
         p, q, r = slopes(low[i], rstd[i], gamma[i % gamma.size], s0, s1, size, center)
         a, b, e = number(p), number(q), number(r)
-        write_grad_slab(gs, xs, out, centre, scale, offset, a, b, e, act, slope, buffer)
+        write_grad_slab(g, x, k, c, dx, centre, scale, offset, a, b, e, act, slope, gates, buffer)
 
 
 @kernel

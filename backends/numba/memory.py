@@ -1,0 +1,121 @@
+"""Memory for large results: kept when an array dies, and handed to the next one of its size.
+
+A fresh large array costs more than filling it: the operating system maps and clears every page at
+its first touch, and takes it back when the array is freed. A training step asks for the same sizes
+again and again, so blocks are kept here, up to `LIMIT` bytes that nobody uses. They begin at a
+cache line, which halves the number of lines that a vector store touches.
+
+An array from here is an ordinary `numpy.ndarray` over a `Lease`, which gives its `Block` back when
+the last view of it is gone.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections import deque
+from typing import Any
+
+import numpy as np
+
+LEAST = 1 << 18
+"""Bytes from which on an array comes from here."""
+LIMIT = 1 << 30
+"""Bytes of unused blocks that are kept."""
+LINE = 64
+
+_BYTE = np.dtype(np.uint8)
+
+
+class Block(np.ndarray):
+    """Owns memory."""
+
+
+class Lease(np.ndarray):
+    """A block in use."""
+
+    def __del__(self) -> None:
+        """Give the block back; this may run at any moment, so it only notes it."""
+        if type(self.base) is Block:
+            _returned.append(self.base)
+
+
+_returned: deque[Block] = deque()
+_free: dict[int, list[Block]] = {}
+_kept = 0
+_lock = threading.Lock()
+
+
+def empty(shape: tuple[int, ...], dtype: Any) -> Any:
+    """An array with any contents, as `numpy.empty` gives; `dtype` is a NumPy dtype."""
+    nbytes = math.prod(shape) * dtype.itemsize
+    if nbytes < LEAST:
+        return np.empty(shape, dtype)
+    block = _take(_size_class(nbytes))
+    start = -block.ctypes.data % LINE
+    lease = Lease((block.size - LINE,), _BYTE, block, start)
+    return np.ndarray(shape, dtype, lease)
+
+
+def is_own(array: Any) -> bool:
+    """Whether an array is no view of another."""
+    return array.base is None or type(array.base) is Lease
+
+
+def release() -> int:
+    """Free all blocks that are not in use; how many bytes they were."""
+    global _kept
+    with _lock:
+        _collect()
+        freed, _kept = _kept, 0
+        _free.clear()
+    return freed
+
+
+def kept() -> int:
+    """Bytes of blocks that are not in use."""
+    with _lock:
+        _collect()
+        return _kept
+
+
+def _size_class(nbytes: int) -> int:
+    """`nbytes` rounded up by at most an eighth, so that similar sizes share blocks."""
+    step = 1 << max(nbytes.bit_length() - 4, 12)
+    return -(-nbytes // step) * step
+
+
+def _take(size: int) -> Block:
+    """The block of a size that was used last, or a new one."""
+    global _kept
+    with _lock:
+        _collect()
+        blocks = _free.get(size)
+        if blocks:
+            _kept -= size
+            return blocks.pop()
+    return Block((size + LINE,), _BYTE)
+
+
+def _collect() -> None:
+    """Sort in what was given back; forget the sizes that were used longest ago."""
+    global _kept
+    while _returned:
+        block = _returned.popleft()
+        size = block.size - LINE
+        _free[size] = [*_free.pop(size, ()), block]
+        _kept += size
+    while _kept > LIMIT:
+        size = next(iter(_free))
+        _kept -= size * len(_free.pop(size))
+
+
+def _after_fork() -> None:
+    """The parent's thread that held the lock is not in the child."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
