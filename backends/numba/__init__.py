@@ -12,6 +12,7 @@ import numba
 
 from ..numpy import NumPyBackend
 from . import cache, compiler, memory, threads
+from .activation import NumbaActivation
 from .normalization import NumbaNormalization
 from .optim import NumbaOptim
 from .threads import get_num_threads, set_num_threads
@@ -20,7 +21,7 @@ from .warm_up import preparations
 __all__ = ["NumbaBackend", "get_num_threads", "set_num_threads"]
 
 
-class NumbaBackend(NumbaNormalization, NumbaOptim, NumPyBackend):
+class NumbaBackend(NumbaActivation, NumbaNormalization, NumbaOptim, NumPyBackend):
     """Arrays and everything that is not overridden are NumPy's; see the mixins for the kernels."""
 
     install_hint = "pip install 'tinygrad_bn[numba]'"

@@ -20,8 +20,10 @@ Each driver declares arguments that training gives it, next to its source:
         x = rng.standard_normal((7, 5, 33)).astype(dtype)
         yield x, None, np.zeros_like(x), np.zeros((4, 5)), 1, 1e-5
 
-They are what `tinygrad-bn backends --warm-up` compiles, and what the tests put every driver
-through: thread counts, serial against parallel, threading layers, the disk cache.
+Outputs are zeros, not `np.empty`, so that equal seeds give equal bytes; where arguments hold the
+addresses of arrays, they are `Held(arguments, arrays)`. A few thousand elements make a loop of
+several blocks. They are what `tinygrad-bn backends --warm-up` compiles, and what the tests put
+every driver through: thread counts, serial against parallel, threading layers, the disk cache.
 
 Fast-math is limited to what keeps NaN and infinity: sums may be reordered, products and sums
 contracted, the sign of zero ignored.
@@ -71,6 +73,18 @@ SERIAL_BELOW = 1 << 15
 
 DRIVERS: list[Driver] = []
 """All drivers of this process, in the order of their definition."""
+
+
+class Held(tuple[Any, ...]):
+    """Arguments of a driver, and the arrays that they reach by address only."""
+
+    arrays: tuple[Any, ...]
+
+    def __new__(cls, arguments: Iterable[Any], arrays: Iterable[Any]) -> Held:
+        made = super().__new__(cls, arguments)
+        made.arrays = tuple(arrays)
+        return made
+
 
 Examples = Callable[[np.random.Generator, Any], Iterable[tuple[Any, ...]]]
 
@@ -156,7 +170,12 @@ class Driver:
 
     @functools.cached_property
     def parallel(self) -> Any:
-        """The form that runs in several threads, made when it is first wanted."""
+        """The form that runs in several threads, made when it is first wanted.
+
+        It is the serial one where there is no `prange`.
+        """
+        if "prange" not in self.serial.py_func.__code__.co_names:
+            return self.serial
         threads.start()
         return _compiled(self.serial.py_func, OPTIONS | {"parallel": _PARALLEL})
 

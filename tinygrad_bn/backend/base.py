@@ -21,6 +21,7 @@ from .reference_array import ArrayReference
 from .reference_linalg import LinalgReference
 from .reference_normalization import NormalizationReference
 from .reference_optim import OptimReference
+from .reference_pull import PullReference
 
 
 class Backend(
@@ -30,6 +31,7 @@ class Backend(
     LinalgReference,
     NormalizationReference,
     OptimReference,
+    PullReference,
 ):
     """Operations on the arrays of one library and device.
 

@@ -68,6 +68,15 @@ from .normalization import (
     channel_sum,
     normalize_by,
 )
+from .pull import (
+    gelu_pull,
+    log_softmax_pull,
+    relu_pull,
+    sigmoid_pull,
+    silu_pull,
+    softmax_pull,
+    tanh_pull,
+)
 from .reduction import *
 from .repetition import *
 from .repetition import pad_constant

@@ -10,6 +10,7 @@ import math
 from typing import Any
 
 from ..autograd import primitive
+from ..backend.reference_pull import bell
 
 __all__ = [
     "elu",
@@ -37,14 +38,14 @@ def require_floating(B: Any, name: str, x: Any, argument: str = "x") -> None:
         raise TypeError(f"{name}: {argument} must be real floating point, got dtype {dtype.name}")
 
 
-@primitive(x=lambda B, g, out: g * (out * (1 - out)))
+@primitive(x=lambda B, g, out: B.sigmoid_pull(g, out))
 def sigmoid(B: Any, x: Any, /) -> Any:
     """σ(x) = 1/(1 + e⁻ˣ), without overflow.   d/dx = g·out·(1 - out)."""
     require_floating(B, "sigmoid", x)
     return B.sigmoid(x)
 
 
-@primitive(x=lambda B, g, out: B.masked(g, out != 0))
+@primitive(x=lambda B, g, out: B.relu_pull(g, out))
 def relu(B: Any, x: Any, /) -> Any:
     """max(x, 0).   d/dx = g where x > 0 (or NaN), else 0, also at x = 0."""
     require_floating(B, "relu", x)
@@ -85,12 +86,7 @@ def selu(B: Any, x: Any, /) -> Any:
     return B.where(x > 0, SELU_SCALE * x, negative)
 
 
-def _silu_dx(B: Any, g: Any, x: Any) -> Any:
-    s = B.sigmoid(x)
-    return g * (s * (1 + x * (1 - s)))
-
-
-@primitive(x=_silu_dx)
+@primitive(x=lambda B, g, x: B.silu_pull(g, x))
 def silu(B: Any, x: Any, /) -> Any:
     """x·σ(x), also called swish.   d/dx = g·σ(x)·(1 + x·(1 - σ(x)))."""
     require_floating(B, "silu", x)
@@ -131,14 +127,8 @@ def softplus(B: Any, x: Any, /, beta: float = 1.0, threshold: float = 20.0) -> A
     return B.softplus(x, beta=beta, threshold=threshold)
 
 
-def _bell(B: Any, x: Any) -> tuple[Any, Any]:
-    """x limited to where e^(-x²/2) is not 0, and e^(-x²/2): neither overflows."""
-    z = B.clip(x, -40.0, 40.0)
-    return z, B.exp(-0.5 * (z * z))
-
-
 def _erf_dx(B: Any, g: Any, x: Any) -> Any:
-    _, e = _bell(B, x * math.sqrt(2))
+    _, e = bell(B, x * math.sqrt(2))
     return g * (e * (2 / math.sqrt(math.pi)))
 
 
@@ -149,17 +139,7 @@ def erf(B: Any, x: Any, /) -> Any:
     return B.erf(x)
 
 
-def _gelu_dx(B: Any, g: Any, x: Any, approximate: str) -> Any:
-    z, e = _bell(B, x)
-    if approximate == "tanh":
-        c, square = math.sqrt(2 / math.pi), z * z
-        t = B.tanh(c * (z + 0.044715 * (z * square)))
-        slope = c * (1 + 3 * 0.044715 * square)
-        return g * (0.5 * (1 + t) + (0.5 * z) * (1 - t * t) * slope)
-    return g * (0.5 * (1 + B.erf(z * math.sqrt(0.5))) + z * e * (1 / math.sqrt(2 * math.pi)))
-
-
-@primitive(x=_gelu_dx)
+@primitive(x=lambda B, g, x, approximate: B.gelu_pull(g, x, approximate=approximate))
 def gelu(B: Any, x: Any, /, approximate: str = "none") -> Any:
     """x·Φ(x), Φ the distribution function of the standard normal.
 

@@ -18,7 +18,7 @@ from .indexing import getitem, take_along_axis
 from .loss import check_reduction, reduce_losses, tensors_of
 from .manipulation import expand_dims, reshape, squeeze
 from .reduction import sum
-from .softmax import log_softmax, softmax_pull
+from .softmax import log_softmax
 
 __all__ = [
     "cross_entropy",
@@ -47,7 +47,7 @@ def class_cross_entropy(B: Any, x: Any, target: Any, *, reduction: str) -> Any:
 
 def _class_slope_dx(B: Any, g: Any, x: Any, reduction: str) -> Any:
     axis = _class_axis(x.shape)
-    d = softmax_pull(B, g, B.softmax(x, axis=axis), axis)
+    d = B.softmax_pull(g, B.softmax(x, axis=axis), axis=axis)
     if reduction != "mean":
         return d
     count = 1

@@ -21,16 +21,11 @@ __all__ = [
 Axis = int | tuple[int, ...] | None
 
 
-def softmax_pull(B: Any, g: Any, p: Any, axis: Axis) -> Any:
-    """p·(g - Σ g·p): the derivative of the softmax p along `axis`, applied to g."""
-    return p * (g - B.sum(g * p, axis=axis, keepdims=True))
-
-
 def _axes(name: str, axis: Axis, ndim: int) -> tuple[int, ...]:
     return tuple(range(ndim)) if axis is None else positions(name, axis, ndim)
 
 
-@primitive(x=lambda B, g, out, axis: softmax_pull(B, g, out, axis))
+@primitive(x=lambda B, g, out, axis: B.softmax_pull(g, out, axis=axis))
 def softmax(B: Any, x: Any, /, axis: Axis = -1) -> Any:
     """eˣ/Σ eˣ, summed along `axis`.   d/dx = out·(g - Σ g·out).
 
@@ -44,9 +39,7 @@ def softmax(B: Any, x: Any, /, axis: Axis = -1) -> Any:
     return B.softmax(x, axis=_axes("softmax", axis, x.ndim))
 
 
-@primitive(
-    x=lambda B, g, out, axis: g - B.exp(out) * B.sum(g, axis=axis, keepdims=True),
-)
+@primitive(x=lambda B, g, out, axis: B.log_softmax_pull(g, out, axis=axis))
 def log_softmax(B: Any, x: Any, /, axis: Axis = -1) -> Any:
     """x - ln Σ eˣ, summed along `axis`.   d/dx = g - e^out·Σ g.
 

@@ -72,6 +72,7 @@ class Workshop:
     def __init__(self, folder):
         self.folder = folder
         self.cache = folder / "cache"
+        self.users_cache = os.environ.get("TINYGRAD_BN_CACHE", "")
         self.write(KERNELS)
 
     def write(self, source):

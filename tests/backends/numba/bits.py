@@ -1,0 +1,51 @@
+"""Puts drivers through thread counts: the bits of all results must be those of the serial form."""
+
+import numpy as np
+from tinygrad_bn.backends.numba import NumbaBackend, compiler, threads
+
+COUNTS = (1, 2, 3, 8)
+
+
+def package_drivers():
+    """The drivers that the package itself defines, by name."""
+    NumbaBackend()
+    return {
+        f"{driver.__module__.removeprefix('tinygrad_bn.backends.numba.')}.{driver.__name__}": driver
+        for driver in compiler.DRIVERS
+        if driver.__module__.startswith("tinygrad_bn.")
+    }
+
+
+def outcome(form, driver, number, dtype):
+    """The bytes of everything that a form returns or changes, for one example of its driver."""
+    arguments = list(driver.example_arguments(dtype))[number]
+    returned = form(*arguments)
+    results = returned if isinstance(returned, tuple) else (returned,)
+    arrays = [a for a in arguments if isinstance(a, np.ndarray)]
+    if not hasattr(arguments, "arrays"):  # else those may hold addresses, other ones each time
+        results += tuple(arrays)
+    return [np.asarray(r).tobytes() for r in (*results, *getattr(arguments, "arrays", ()))]
+
+
+def differing(driver, dtype):
+    """The examples and thread counts for which a driver's bits differ from its serial form's."""
+    found = []
+    for number, _ in enumerate(driver.example_arguments(dtype)):
+        expected = outcome(driver.serial, driver, number, dtype)
+        for count in COUNTS:
+            threads.set_num_threads(count)
+            got = outcome(lambda *a: driver(1 << 40, *a), driver, number, dtype)
+            if got != expected:
+                found.append((number, count))
+    return found
+
+
+def check(*dtypes):
+    """AssertionError that names the drivers whose results depend on the number of threads."""
+    wrong = {}
+    for name, driver in package_drivers().items():
+        for dtype in dtypes:
+            found = differing(driver, dtype)
+            if found:
+                wrong[name, dtype] = found
+    assert not wrong, f"(example, threads) whose bits differ from the serial form's: {wrong}"
