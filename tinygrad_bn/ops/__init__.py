@@ -72,6 +72,7 @@ from .pull import (
     gelu_pull,
     log_softmax_pull,
     relu_pull,
+    scaled,
     sigmoid_pull,
     silu_pull,
     softmax_pull,

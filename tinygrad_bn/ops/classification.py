@@ -32,7 +32,9 @@ def _class_axis(shape: tuple[int, ...]) -> int:
 
 def _class_cross_entropy_dx(B: Any, g: Any, x: Any, slope: Any, reduction: str) -> Any:
     slope = B.class_slope(x, slope, reduction=reduction)
-    return (B.expand_dims(g, axis=_class_axis(x.shape)) if reduction == "none" else g) * slope
+    if reduction == "none":
+        return B.expand_dims(g, axis=_class_axis(x.shape)) * slope
+    return B.scaled(slope, g)
 
 
 @primitive(aux=("slope",), x=_class_cross_entropy_dx)
