@@ -10,8 +10,6 @@ import tinygrad_bn as tg
 from tinygrad_bn.autograd import AnomalyError, detect_anomaly, grad, primitive
 from tinygrad_bn.autograd.state import watch
 
-pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
-
 
 def leaf(values):
     return tg.Tensor(values, dtype="float64", requires_grad=True)

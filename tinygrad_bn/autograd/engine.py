@@ -14,6 +14,7 @@ from threading import RLock
 from typing import Any
 
 from ..backend import BackendMismatchError
+from ..backend.quiet import callers_own, quiet
 from . import runtime
 from .anomaly import inspect_backward
 from .graph import Leaf, Node, Variable
@@ -72,10 +73,10 @@ def run(
     """Propagate cotangents from `roots`, pairs of a node and a raw array (or a tensor, when
     `create_graph`), into the leaves' `.grad`, or into `capture` (node -> gradient) if given."""
     grads: dict[Any, Any] = {}
-    for node, g in roots:
-        grads[node] = grads[node] + g if node in grads else g
-    order = reachable(grads)
-    with set_grad_enabled(create_graph):
+    with set_grad_enabled(create_graph), quiet():
+        for node, g in roots:
+            grads[node] = grads[node] + g if node in grads else g
+        order = reachable(grads)
         if capture is None and not create_graph and not watch.anomaly:
             _walk_plain(order, grads, retain_graph)
         else:
@@ -173,7 +174,8 @@ def _run_hooks(node: Any, g: Any, create_graph: bool) -> Any:
     """Show a gradient to the hooks of its tensor; what a hook returns replaces it."""
     value = g if create_graph else runtime.make(node.backend, node.backend.wrap(g), None)
     for hook in tuple(node.hooks.values()):
-        replaced = hook(value)
+        with callers_own():
+            replaced = hook(value)
         if replaced is None:
             continue
         if not isinstance(replaced, Variable) or replaced._data.shape != node.shape:

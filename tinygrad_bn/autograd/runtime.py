@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..backend import Backend, BackendMismatchError, default_backend
+from ..backend.quiet import quiet
 from .graph import Node, Variable
 
 if TYPE_CHECKING:
@@ -110,6 +111,17 @@ def explained(
     explanation = kind(f"{p.name}: {error} ({', '.join(given)})")
     explanation.__cause__ = error
     return explanation
+
+
+def once_more(
+    p: Primitive, backend: Backend, arrays: tuple[Any, ...], metadata: tuple[Any, ...]
+) -> Any:
+    """The forward again, after a RuntimeError: another thread had just been in `calmly`."""
+    try:
+        with quiet():
+            return p.forward(backend, *arrays, **dict(zip(p.metadata, metadata, strict=True)))
+    except (ValueError, TypeError, IndexError, OverflowError) as error:
+        raise explained(p, error, arrays, metadata) from None
 
 
 def _described(name: str, value: Any) -> str:
