@@ -68,7 +68,7 @@ class Operators(Variable):
 
     def __round__(self, ndigits: int | None = None) -> Tensor:
         """`round(x)` and `round(x, n)`: a tensor of the same dtype, halves to even."""
-        return ops.round(self) if ndigits is None else ops.round_digits(self, ndigits)
+        return ops.round(self) if ndigits is None else ops.round_digits(self, digits=ndigits)
 
     def __rmod__(self, other: Any) -> Tensor:
         return ops.remainder(other, self)
