@@ -139,7 +139,7 @@ def _walk(
         if passing is not None and node not in passing:
             continue
         if create_graph:
-            _pull_recorded(node, g, grads, wanted)
+            (_pull_watched if state.anomaly else _pull_recorded)(node, g, grads, wanted)
         else:
             node.primitive.pull(node, g, grads, owned, wanted)
         if state.anomaly:
@@ -236,6 +236,15 @@ def _pull_recorded(node: Node, g: Any, grads: dict[Any, Any], wanted: set[Any] |
         if d._data.shape != parent.shape or d._data.dtype != parent.dtype:
             d = runtime.fit(node, d, parent)
         grads[parent] = grads[parent] + d if parent in grads else d
+
+
+def _pull_watched(node: Node, g: Any, grads: dict[Any, Any], wanted: set[Any] | None) -> None:
+    """`_pull_recorded` under `detect_anomaly`: what the rules call is laid to the node."""
+    before, state.differentiated = state.differentiated, node
+    try:
+        _pull_recorded(node, g, grads, wanted)
+    finally:
+        state.differentiated = before
 
 
 def _as_tensor(node: Node, name: str, value: Any, parents: dict[str, Any]) -> Any:
