@@ -6,6 +6,8 @@ import functools
 import math
 from dataclasses import dataclass, field, fields
 
+from ..refusal import check_integer, check_number
+
 
 @dataclass(frozen=True)
 class NormalizationPlan:
@@ -105,13 +107,15 @@ def normalization_plan(
             an unknown activation, a ghost size below 1.
     """
     kept = _axes(name, axis, ndim)
+    check_number(name, "eps", eps)
     if not (eps >= 0 and math.isfinite(eps)):
         raise ValueError(f"{name}: eps must be a finite number >= 0, got {eps!r}")
     if activation not in (None, "relu", "leaky_relu"):
         raise ValueError(
             f"{name}: activation must be None, 'relu' or 'leaky_relu', got {activation!r}"
         )
-    if ghost is not None and ghost < 1:
+    check_number(name, "slope", slope)
+    if ghost is not None and check_integer(name, "ghost_size", ghost) < 1:
         raise ValueError(f"{name}: a ghost batch has at least 1 sample, got {ghost!r}")
     parameters = kept if param_axis is None else param_axis
     return NormalizationPlan(ndim, kept, parameters, eps, center, activation, slope, masked, ghost)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from .. import ops
 from ..backend.normalization_plan import NormalizationPlan, normalization_plan
 from ..dtypes import float64
+from ..refusal import named
 from .normalization_inputs import (
     aligned_weights,
     check_input,
@@ -67,6 +68,7 @@ class BatchStatistics(_Fields):
         return self.var * (m / ops.where(m > 1, m - 1, math.nan))
 
 
+@named
 def batch_norm(
     x: Any,
     gamma: Any = None,
@@ -139,6 +141,7 @@ def batch_norm(
     return y, BatchStatistics.rounded(mean, low, var, m)
 
 
+@named
 def normalize_by(
     x: Any,
     mean: Any,
@@ -171,6 +174,7 @@ def normalize_by(
     return ops.normalize_by(x, mean, var, gamma, beta, residual, plan=plan)
 
 
+@named
 def batch_renorm(
     x: Any,
     running_mean: Any,
@@ -223,6 +227,7 @@ def batch_renorm(
     )
 
 
+@named
 def batch_statistics(
     x: Any, *, axis: Axis = 1, eps: float = 0.0, mask: Any = None, weights: Any = None
 ) -> BatchStatistics:
