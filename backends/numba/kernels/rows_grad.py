@@ -13,7 +13,7 @@ from numba import prange
 
 from ..compiler import driver, kernel, maker
 from .arithmetic import RELU, minus, slopes
-from .rows import RUN, flush, merge, parameters, strips_of
+from .rows import RUN, flush, merge, parameters, spread, strips_of
 
 
 @kernel
@@ -131,16 +131,19 @@ def finish_grad(
     """dgamma and dbeta of group k, and the factors of dx."""
     channels, width = low.size // x.shape[0], x.shape[2]
     n = x.shape[1] * width // channels
+    at = k * channels
+    first = at if gamma.size == low.size else 0
     terms = np.empty((3, width), x.dtype)
     for c in range(channels):
-        i = k * channels + c
+        i = at + c
         s0, s1 = totals[0, 0, c], totals[0, 1, c]
         s1 -= low[i] * s0
         dgamma[i] = s1 * rstd[i]
         dbeta[i] = s0
-        a, b, e = slopes(low[i], rstd[i], gamma[i % gamma.size], s0, s1, n, center)
-        for j in range(c, width, channels):
-            terms[0, j], terms[1, j], terms[2, j] = a, b, e
+        terms[0, c], terms[1, c], terms[2, c] = slopes(
+            low[i], rstd[i], gamma[first + c], s0, s1, n, center
+        )
+    spread(terms, channels)
     return terms
 
 
