@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..compiler import driver, kernel
+from ..compiler import driver, kernel, maker
 from .exponential import exp
 
 ELEMENTS = 4096
@@ -41,7 +41,8 @@ def greatest(row: Any, lanes: Any) -> Any:
     top = row[0]
     whole = row.size // width * width
     if whole:
-        lanes[:] = row[:width]
+        for j in range(width):
+            lanes[j] = row[j]
         for i in range(width, whole, width):
             for j in range(width):
                 value = row[i + j]
@@ -89,7 +90,7 @@ def product_of(a: Any, b: Any) -> Any:
     return total
 
 
-@kernel
+@maker
 def shift(x: Any, y: Any) -> None:
     """y = x - max x of each row."""
     lanes = np.empty(LANES, x.dtype)

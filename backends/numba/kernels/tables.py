@@ -13,7 +13,7 @@ import numpy as np
 from numba import carray, types
 from numba.extending import intrinsic
 
-from ..compiler import COMPILED, driver, kernel
+from ..compiler import COMPILED, driver, kernel, maker
 
 BLOCK = 8192
 """Elements that one thread takes at a time; the same for any number of threads."""
@@ -38,7 +38,7 @@ def _cast(typing_context: Any, address: Any, like: Any) -> Any:
 if COMPILED:
     _pointer: Any = intrinsic(_cast)
 
-    @kernel
+    @maker
     def memory(address: Any, size: Any, like: Any) -> Any:
         """The numbers at an address, of the type of `like`, as an array."""
         return carray(_pointer(address, like), (size,))
@@ -51,7 +51,7 @@ else:
         return np.ctypeslib.as_array((kind * int(size)).from_address(int(address)))
 
 
-@kernel
+@maker
 def _length(array: Any) -> Any:
     """The number of elements of an array object."""
     count = 1
@@ -102,7 +102,7 @@ def column(starts: Any, block: Any) -> Any:
     return low
 
 
-@kernel
+@maker
 def part(table: Any, sizes: Any, starts: Any, i: Any, j: Any, block: Any, like: Any) -> Any:
     """The elements that a block has of array (i, j)."""
     low = (block - starts[j]) * BLOCK
