@@ -314,6 +314,30 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     assert results(parts) == results(whole)
 
 
+def test_sigterm_saves_too(tmp_path):
+    program = [sys.executable, "-m", "tinygrad_bn", "train"]
+    command = [*program, *SHORT, "--steps", "100000", "--out", str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while "step 100" not in process.stdout.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 143, (out, err)
+    assert "everything so far is saved" in out
+    assert (tmp_path / "checkpoint.safetensors").is_file()
+
+
+def test_a_training_that_diverges_is_told(capsys, tmp_path):
+    options = ("--lr", "1e30", "--activation", "relu", "--steps", 30, "--out", tmp_path)
+    assert run("train", *SHORT, *options) == 0
+    out = capsys.readouterr().out
+    found = re.findall(r"(plain|with batch norm): the loss became (nan|inf) at step (\d+)", out)
+    assert [f[0] for f in found].count("plain") == 1
+    assert "the training has diverged; a smaller --lr may help" in out
+    (step,) = [int(f[2]) for f in found if f[0] == "plain"]
+    assert json.loads((tmp_path / "metrics.json").read_text())["plain"]["diverged_at_step"] == step
+
+
 def test_ctrl_c_before_the_training(monkeypatch, capsys, tmp_path):
     def interrupted(root):
         raise KeyboardInterrupt

@@ -14,7 +14,14 @@ from tinygrad_bn import nn, optim
 from tinygrad_bn.backend import rng
 from tinygrad_bn.data import ArrayDataset, DataLoader
 from tinygrad_bn.serialization import CheckpointError, save
-from tinygrad_bn.training import Callback, EarlyStopping, Trainer, TrainingInterrupted, accuracy
+from tinygrad_bn.training import (
+    Callback,
+    DivergenceWarning,
+    EarlyStopping,
+    Trainer,
+    TrainingInterrupted,
+    accuracy,
+)
 
 DATA = np.random.default_rng(1)
 X = DATA.standard_normal((50, 4)).astype(np.float32)
@@ -275,6 +282,18 @@ def test_ctrl_c_without_a_checkpoint():
     assert stop.value.checkpoint is None
 
 
+def test_sigterm_does_the_same(tmp_path):
+    class Terminate(Press):
+        def on_step(self, t):
+            if t.step == self.at:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(TrainingInterrupted, match="interrupted after step 5; saved in"):
+        trainer(callbacks=[Terminate(5)]).fit(loader(), steps=12, checkpoint_path=tmp_path / "c")
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_a_second_ctrl_c_does_not_wait():
     class Twice(Press):
         def on_step(self, t):
@@ -429,3 +448,42 @@ def test_a_refused_checkpoint_changes_nothing(tmp_path):
         assert str(t.state_dict()) == str(before)
         assert batches.state_dict() == position
         assert stopping.best == np.inf
+
+
+# ----------------------------------------------------------------------------------- divergence
+
+
+def diverging(at, value=float("nan")):
+    """A trainer whose loss is NaN from step `at` on."""
+    made = trainer()
+    loss = made.loss
+    made.loss = lambda y, t: loss(y, t) * (value if made.step + 1 >= at else 1.0)
+    return made
+
+
+@pytest.mark.parametrize("options", [{"steps": 12}, {"epochs": 2, "validation": loader()}])
+def test_a_loss_that_is_no_number_is_told(options):
+    t = diverging(5)
+    with pytest.warns(DivergenceWarning) as told:
+        t.fit(loader(), **options)
+    assert [str(w.message) for w in told] == [
+        "Trainer: the loss became nan at step 5: the training has diverged. A smaller learning "
+        "rate or clip_norm may help; detect_anomaly() finds the operation"
+    ]
+    assert told[0].filename == __file__
+    assert t.diverged == 5
+
+
+def test_an_infinite_loss_too_and_across_a_resumption(tmp_path):
+    t = diverging(3, float("inf"))
+    with pytest.warns(DivergenceWarning, match="became inf at step 3"):
+        t.fit(loader(), steps=6, checkpoint_path=tmp_path / "c")
+    second = trainer()
+    second.fit(loader(), steps=6, resume_from=tmp_path / "c")
+    assert second.diverged == 3  # known already: no warning
+
+
+def test_a_healthy_training_has_not_diverged():
+    t = trainer()
+    t.fit(loader(), steps=4)
+    assert t.diverged is None

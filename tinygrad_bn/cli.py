@@ -1,6 +1,7 @@
 """The command line: what can be said, and what the exit code says.
 
-0: done; 1: something outside is wrong (told in one line); 2: the command line is; 130: Ctrl-C.
+0: done; 1: something outside is wrong (told in one line); 2: the command line is; 130: Ctrl-C;
+143: SIGTERM.
 What the commands need is imported when one runs, so that --help answers at once.
 """
 
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except Interrupted as stop:
         print(stop)
-        return 130
+        return 128 + stop.signal
     except KeyboardInterrupt:
         print(f"{parser.prog}: interrupted", file=sys.stderr)
         return 130

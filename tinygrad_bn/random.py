@@ -19,6 +19,7 @@ from . import dtypes
 from .autograd.runtime import make
 from .backend import Backend, resolve_backend
 from .backend.rng import Generator, current, get_state, initial_seed, manual_seed, set_state
+from .refusal import named
 from .tensor import Tensor
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
 Shape = int | tuple[int, ...] | list[int]
 
 
+@named
 def uniform(
     shape: Shape = (),
     low: float = 0.0,
@@ -66,6 +68,7 @@ def uniform(
     return _tensor(backend, values, dtype)
 
 
+@named
 def normal(
     shape: Shape = (),
     mean: float = 0.0,
@@ -91,6 +94,7 @@ def normal(
     return _tensor(backend, values, dtype)
 
 
+@named
 def integers(
     low: int,
     high: int | None = None,
@@ -125,6 +129,7 @@ def integers(
     return _tensor(backend, values, dtype)
 
 
+@named
 def permutation(n: int, *, device: str | None = None, generator: Generator | None = None) -> Tensor:
     """The numbers 0 … n-1 in random order, int64; ValueError for a negative n."""
     if isinstance(n, bool) or not isinstance(n, Integral) or n < 0:
@@ -133,6 +138,7 @@ def permutation(n: int, *, device: str | None = None, generator: Generator | Non
     return _tensor(backend, _draw(generator, backend, "permutation", int(n)), dtypes.int64)
 
 
+@named
 def bernoulli(
     p: float,
     shape: Shape = (),

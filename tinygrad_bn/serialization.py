@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import secrets
@@ -20,6 +21,8 @@ FilePath = str | os.PathLike[str]
 
 _FORMAT = "tinygrad_bn.checkpoint"
 _VERSION = 1
+_CHECKSUM = "tinygrad_bn.sha256"
+"""The key in a file's metadata under which the digest of everything else stands."""
 _SIGNATURES = {
     b"PK\x03\x04": "a zip archive, perhaps torch.save's: convert it to safetensors first",
     b"\x89HDF": "an HDF5 file",
@@ -57,8 +60,19 @@ def save(
     for key, text in (metadata or {}).items():
         if not isinstance(key, str) or not isinstance(text, str):
             raise TypeError(f"save: metadata must be strings, got {key!r}: {text!r}")
-    content = serialize(arrays, metadata=dict(metadata) if metadata else None)
+    told = dict(metadata or {})
+    content = serialize(arrays, metadata={**told, _CHECKSUM: _digest(arrays, told)})
     write_atomically(path, content)
+
+
+def _digest(arrays: Mapping[str, np.ndarray[Any, Any]], metadata: Mapping[str, str]) -> str:
+    """SHA-256 of tensors and metadata: the format itself has no checksum, and a flipped bit in a
+    weight is a weight."""
+    digest = hashlib.sha256(json.dumps(sorted(metadata.items())).encode())
+    for name, array in sorted(arrays.items()):
+        digest.update(json.dumps([name, array.dtype.name, array.shape]).encode())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
 
 
 def _host(name: Any, value: Any) -> np.ndarray[Any, Any]:
@@ -109,7 +123,8 @@ def load(path: FilePath, *, backend: str | Backend | None = None) -> dict[str, T
 
     Raises:
         FileNotFoundError: there is no such file.
-        CheckpointError: the file is truncated, damaged or of another format.
+        CheckpointError: the file is truncated, damaged or of another format. One bit of damage is
+            noticed in the files that `save` wrote: they hold a SHA-256 of their contents.
     """
     arrays, _ = _read(path)
     return {name: Tensor(array, backend=backend) for name, array in arrays.items()}
@@ -139,6 +154,12 @@ def _read(path: FilePath) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, st
         raise CheckpointError(
             f"load: {str(file)!r} holds a dtype that is not supported: {error}"
         ) from None
+    stored = metadata.pop(_CHECKSUM, None)
+    if stored is not None and stored != _digest(arrays, metadata):
+        raise CheckpointError(
+            f"load: {str(file)!r} is damaged: its contents do not have the SHA-256 that is stored "
+            "with them"
+        )
     return arrays, metadata
 
 

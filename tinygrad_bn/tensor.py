@@ -13,8 +13,9 @@ from .autograd import HookHandle, Leaf, Variable, differentiate, state
 from .autograd.graph import add_hook
 from .autograd.links import transfer
 from .autograd.mutation import note_mutation
-from .autograd.runtime import bind, make
+from .autograd.runtime import SCALARS, bind, make
 from .backend import Backend, BackendMismatchError, resolve_backend
+from .backend.quiet import quiet
 from .dtypes import DType
 from .tensor_methods import Methods
 from .tensor_operators import Operators
@@ -274,6 +275,7 @@ class Tensor(Operators, Methods):
         self._write(..., value)
         return self
 
+    @quiet()
     def _write(self, key: Any, value: Any) -> None:
         if isinstance(value, Variable):
             if value._backend is not self._backend:
@@ -283,8 +285,8 @@ class Tensor(Operators, Methods):
                 )
             value = value._data
         try:
-            if not isinstance(value, int | float | bool | complex | self._backend.array_type):
-                value = self._backend.asarray(value)
+            if type(value) not in SCALARS and not isinstance(value, self._backend.array_type):
+                value = self._backend.asarray(value)  # a NumPy scalar too, though it is a float
             ops.check_assignable(self._backend, self._data, value)
             self._data = self._backend.write(self._data, key, value)
         except (ValueError, TypeError, IndexError, OverflowError) as error:

@@ -60,6 +60,16 @@ class Operators(Variable):
     def __rfloordiv__(self, other: Any) -> Tensor:
         return ops.floor_divide(other, self)
 
+    def __divmod__(self, other: Any) -> tuple[Tensor, Tensor]:
+        return ops.floor_divide(self, other), ops.remainder(self, other)
+
+    def __rdivmod__(self, other: Any) -> tuple[Tensor, Tensor]:
+        return ops.floor_divide(other, self), ops.remainder(other, self)
+
+    def __round__(self, ndigits: int | None = None) -> Tensor:
+        """`round(x)` and `round(x, n)`: a tensor of the same dtype, halves to even."""
+        return ops.round(self) if ndigits is None else ops.round_digits(self, digits=ndigits)
+
     def __rmod__(self, other: Any) -> Tensor:
         return ops.remainder(other, self)
 

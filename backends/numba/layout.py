@@ -49,7 +49,9 @@ class Form:
         """An array like x as kernels see it; a copy only if it lies otherwise in memory."""
         if not self.whole:
             a = a.transpose(self.order)
-        return np.ascontiguousarray(a, dtype).reshape(self.shape)
+        if a.dtype != dtype or not a.flags.carray:
+            a = np.array(a, dtype, order="C")
+        return a.reshape(self.shape)
 
     def empty(self, dtype: Any) -> tuple[Any, Any]:
         """A new array like x, and how kernels see it."""

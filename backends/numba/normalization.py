@@ -13,7 +13,7 @@ import numpy as np
 from tinygrad_bn.backend.normalization_plan import NormalizationPlan
 
 from ..numpy.normalization import NumPyNormalization
-from .kernels import rows, slabs
+from .kernels import estimate, rows, slabs
 from .layout import form_of
 
 _STAT: dict[str, Any] = {
@@ -34,6 +34,8 @@ def _flat(a: Any, n: int, value: float, dtype: Any) -> Any:
     """A parameter or statistic as a vector."""
     if a is None:
         return _constant(n, value, dtype)
+    if a.ndim == 1 and a.dtype == dtype and a.flags.carray:
+        return a
     return np.ascontiguousarray(a, dtype).reshape(-1)
 
 
@@ -43,7 +45,7 @@ class NumbaNormalization(NumPyNormalization):
     def batch_norm(
         self, x: Any, gamma: Any, beta: Any, residual: Any, weights: Any, *, plan: NormalizationPlan
     ) -> tuple[Any, Any, Any, Any, Any, Any]:
-        """Statistics and map in one kernel over slabs, in two over rows."""
+        """Statistics and map in one kernel."""
         form = None if weights is not None else form_of(x, plan)
         if form is None:
             return super().batch_norm(x, gamma, beta, residual, weights, plan=plan)
@@ -54,13 +56,21 @@ class NumbaNormalization(NumPyNormalization):
         gamma, beta = _flat(gamma, n, 1.0, dtype), _flat(beta, n, 0.0, dtype)
         statistics = np.empty((4, *plan.kept(x.shape)), dtype)
         stats = statistics.reshape(4, -1)
-        tail = (gamma, beta, added, int(residual is not None), out)
-        act = (_ACTIVATION[plan.activation], plan.slope)
-        if form.rows:
-            rows.statistics(x.size, seen, int(plan.center), plan.eps, stats)
-            rows.write(x.size, seen, stats[0], stats[1], stats[3], *tail, *act)
-        else:
-            slabs.forward(x.size, seen, *tail, stats, int(plan.center), plan.eps, *act)
+        kernels = rows if form.rows else slabs
+        kernels.forward(
+            x.size,
+            seen,
+            gamma,
+            beta,
+            added,
+            int(residual is not None),
+            out,
+            stats,
+            int(plan.center),
+            plan.eps,
+            _ACTIVATION[plan.activation],
+            plan.slope,
+        )
         mean, low, var, rstd = statistics
         return form.narrow(y, x.dtype), mean, low, var, rstd, None
 
@@ -178,7 +188,7 @@ class NumbaNormalization(NumPyNormalization):
             )
         dtype, n = _STAT[x.dtype.char], form.parameters
         dx, out = form.empty(dtype)
-        sums = np.empty((2, mean.size), dtype)
+        dgamma, dbeta = np.empty(mean.shape, dtype), np.empty(mean.shape, dtype)
         kernels = rows if form.rows else slabs
         kernels.backward(
             x.size,
@@ -190,13 +200,34 @@ class NumbaNormalization(NumPyNormalization):
             _flat(gamma, n, 1.0, dtype),
             _flat(beta, n, 0.0, dtype),
             out,
-            sums[0],
-            sums[1],
+            dgamma.reshape(-1),
+            dbeta.reshape(-1),
             int(plan.center),
             _ACTIVATION[plan.activation],
             plan.slope,
         )
-        dgamma, dbeta = sums.reshape(2, *mean.shape)
         if plan.folded:
             dgamma, dbeta = (self._as(self._sum(s, plan.folded), dtype) for s in (dgamma, dbeta))
         return form.narrow(dx, x.dtype), dgamma, dbeta
+
+    def advance_estimate(
+        self,
+        old_mean: Any,
+        old_var: Any,
+        skipped: Any,
+        missed: Any,
+        mean: Any,
+        var: Any,
+        usable: Any,
+        rate: Any,
+    ) -> tuple[Any, Any, Any, Any]:
+        """All channels in one kernel, unless one has to stay."""
+        arrays = [old_mean, old_var, mean, var]
+        simple = usable is None and isinstance(rate, float) and mean.ndim == 1
+        if simple and all(a.dtype == mean.dtype and a.flags.carray for a in arrays):
+            new_mean, new_var = np.empty_like(mean), np.empty_like(var)
+            if mean.dtype.char in "fd" and estimate.advance(
+                mean.size, *arrays, rate, new_mean, new_var
+            ):
+                return new_mean, new_var, skipped, missed
+        return super().advance_estimate(old_mean, old_var, skipped, missed, mean, var, usable, rate)

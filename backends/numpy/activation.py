@@ -26,6 +26,10 @@ class NumPyActivation(ActivationReference):
         np.negative(bits, out=bits)
         return np.bitwise_and(bits, g.view(word), out=bits).view(g.dtype)
 
+    def scaled(self, a: Any, factor: Any) -> Any:
+        """Without the product where the factor is 1."""
+        return a if factor.ndim == 0 and factor == 1 and factor.dtype == a.dtype else a * factor
+
     def clip(self, x: Any, min: Any = None, max: Any = None) -> Any:
         """NumPy's own; it gives max where min > max."""
         return np.clip(x, min, max)
@@ -34,7 +38,7 @@ class NumPyActivation(ActivationReference):
         """As the reference, but the targets' logits are picked by their positions in memory."""
         if x.ndim == 1 or 0 in x.shape:
             return super().class_cross_entropy(x, target, reduction=reduction)
-        with np.errstate(all="ignore"):
+        with self.quiet():
             slope = np.subtract(x, np.maximum.reduce(x, axis=1, keepdims=True), order="C")
             positions = _positions(target, x.shape[1])
             flat = slope.reshape(-1)

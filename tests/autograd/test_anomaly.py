@@ -8,9 +8,7 @@ import pytest
 
 import tinygrad_bn as tg
 from tinygrad_bn.autograd import AnomalyError, detect_anomaly, grad, primitive
-from tinygrad_bn.autograd.state import watch
-
-pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+from tinygrad_bn.autograd.state import state, watch
 
 
 def leaf(values):
@@ -68,12 +66,46 @@ def test_in_grad():
 
 
 def test_in_a_recorded_backward():
-    """There the operation inside the rule is seen first."""
+    """The operations inside the rule are laid to the operation whose rule it is."""
     x = leaf([1.0, 0.0])
     with detect_anomaly():
         y = born_backward(x)
-        with pytest.raises(AnomalyError, match="divide: forward gave"):
+        with pytest.raises(AnomalyError, match="sqrt: backward gave") as info:
             grad(y, x, create_graph=True)
+        assert f":{line_of(born_backward)}: " in str(info.value)
+        with pytest.raises(AnomalyError, match="sqrt: backward gave"):
+            y.backward()  # nothing was freed
+    assert state.differentiated is None
+
+
+def test_in_the_derivative_of_a_derivative(backend):
+    def function(x):
+        return tg.sum(tg.log(x))  # here
+
+    x = leaf([4.0, 1e-200])
+    with detect_anomaly():
+        y = function(x)  # 1/x is finite, 1/x² is not
+        g = grad(y, x, create_graph=True)
+        with pytest.raises(AnomalyError) as info:
+            grad(g, x, tg.ones_like(g))
+    told = str(info.value)
+    assert "backward gave NaN or Inf from a finite cotangent; the operation was recorded at" in told
+    assert told.endswith(
+        f":{line_of(function)}: return tg.sum(tg.log(x))  # here, in the derivative of log"
+    )
+
+
+def test_a_rule_may_pass_through_infinity(backend):
+    """What a rule masks away is no anomaly, in either reading."""
+
+    @primitive(x=lambda B, g, x: g * B.where(x == 0, 0.0, 1 / x))
+    def safe(B, x):
+        return x * 1.0
+
+    x = leaf([1.0, 0.0])
+    with detect_anomaly():
+        assert grad(safe(x), x, tg.ones_like(x)).tolist() == [1.0, 0.0]
+        assert grad(safe(x), x, tg.ones_like(x), create_graph=True).tolist() == [1.0, 0.0]
 
 
 def test_a_healthy_recorded_backward(backend):

@@ -172,7 +172,7 @@ def test_from_dlpack(backend):
             ValueError,
             "asarray: ndarray cannot become a tensor of float32 without a copy",
         ),
-        (lambda: tg.zeros(2, dtype="float99"), TypeError, "not a dtype: 'float99'"),
+        (lambda: tg.zeros(2, dtype="float99"), TypeError, "zeros: not a dtype: 'float99'"),
     ],
 )
 def test_errors(call, error, message, backend):

@@ -354,8 +354,6 @@ def test_a_wrong_gradient_is_reported_before_a_kink():
     assert "input 0[1]" in wrong_at(wrong, [0.0, 1.0])
 
 
-@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
-@pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning")
 def test_the_edge_of_the_domain():
     kink_at(tg.sqrt, [0.0, 1.0], match="the function is not finite around this point")
 

@@ -67,6 +67,11 @@ def inspect_forward(
     """Under `detect_anomaly`: note who created a node; raise if its output went bad."""
     if not state.anomaly:
         return
+    if state.differentiated is not None:  # inside a rule: `inspect_backward` judges its result
+        if node is not None:
+            origin = state.differentiated
+            node.trace = f"{place(origin)}, in the derivative of {origin.name}"
+        return
     trace = user_line()
     if node is not None:
         node.trace = trace
@@ -83,8 +88,13 @@ def inspect_backward(node: Node, g: Any, before: dict[Any, Any]) -> None:
         if not _finite(node.backend, value):
             raise AnomalyError(
                 f"{node.name}: backward gave NaN or Inf from a finite cotangent; "
-                f"the operation was recorded at {node.trace or '(outside detect_anomaly)'}"
+                f"the operation was recorded at {place(node)}"
             )
+
+
+def place(node: Node) -> str:
+    """Where the user called the operation of a node, as far as that is known."""
+    return node.trace or "(outside detect_anomaly)"
 
 
 def user_line() -> str:

@@ -10,6 +10,7 @@ import functools
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from ..backend.quiet import IGNORE, calmly, setting
 from . import runtime
 from .anomaly import inspect_forward
 from .graph import Node, next_sequence
@@ -45,6 +46,10 @@ def compile_call(p: Primitive) -> Callable[..., Any]:
         "_new": object.__new__,
         "_next_sequence": next_sequence,
         "_NUMBERS": _NUMBERS,
+        "_calmly": calmly,
+        "_set": setting.set,
+        "_reset": setting.reset,
+        "_IGNORE": IGNORE,
         "_state": state,
         "_watch": watch,
         "_runtime": runtime,
@@ -113,7 +118,7 @@ def _call_fixed(p: Primitive) -> list[str]:
         *(line for i, n in enumerate(p.inputs) for line in _take(p, i, n)),
         "    except AttributeError:",
         f"        _B, {arrays}, {nodes} = _runtime.unwrap(_P, {tuple_source(p.inputs)})",
-        *_forward(p, f"{_forward_call(p)}{arrays[1:-1].rstrip(',')}", arrays),
+        *_forward(p, arrays[1:-1].rstrip(","), arrays),
     ]
     tracked = [i for i in count if p.joint is not None or p.inputs[i] in p.rules]
     condition = " or ".join(f"_n{i} is not None" for i in tracked)
@@ -138,33 +143,53 @@ def _take(p: Primitive, i: int, name: str) -> list[str]:
     ]
 
 
-def _forward(p: Primitive, call: str, arrays: str) -> list[str]:
-    """Source that runs the forward; what it refuses is explained in terms of the operation."""
+def _forward(p: Primitive, arguments: str, arrays: str) -> list[str]:
+    """Source that runs the forward, without NumPy's warnings; what it refuses is explained in
+    terms of the operation.
+
+    If all that the forward does is call its namesake of B, that is called, past it.
+    """
+    arguments += _metadata_arguments(p)
     metadata = tuple_source(p.metadata)
+    failed = "    except (ValueError, TypeError, IndexError, OverflowError) as _error:"
+    explained = f"raise _runtime.explained(_P, _error, {arrays}, {metadata})"
+    if _is_direct(p):
+        return [
+            "    try:",
+            f"        _out = _calmly(_B.{_NAMESAKE}, {arguments})",
+            failed,
+            f"        {explained}",
+            "    except RuntimeError:",
+            f"        _out = _runtime.once_more(_P, _B, {arrays}, {metadata})",
+        ]
     return [
+        "    _token = _set(_IGNORE)",
         "    try:",
-        f"        _out = {call}{_metadata_arguments(p)})",
-        "    except (ValueError, TypeError, IndexError, OverflowError) as _error:",
-        f"        raise _runtime.explained(_P, _error, {arrays}, {metadata})",
+        f"        _out = _forward(_B, {arguments})",
+        failed,
+        f"        {explained}",
+        "    finally:",
+        "        _reset(_token)",
     ]
 
 
-def _forward_call(p: Primitive) -> str:
-    """How to begin the call of the forward: past it, if all it does is call its namesake of B.
+def _is_direct(p: Primitive) -> bool:
+    """Whether all that the forward does is call its namesake of B with its own arguments.
 
-    Whether it does is read off its bytecode: equal to that of the one-line function.
+    Read off its bytecode: equal to that of the one-line function.
     """
+    if p.variadic:
+        return False
     arguments = ", ".join((*p.inputs, *p.free, *(f"{name}={name}" for name in p.keyword)))
     parameters = ", ".join((*p.inputs, *p.free, *(["*", *p.keyword] if p.keyword else [])))
     template = _template(f"def _function(B, {parameters}):\n    return B.{_NAMESAKE}({arguments})")
     code = p.forward.__code__
     constants = [c for c in code.co_consts if c != p.forward.__doc__]
-    direct = (
+    return (
         code.co_code == template.co_code
         and code.co_names == (p.name,)
         and constants == [c for c in template.co_consts if c is not None]
     )
-    return f"_B.{_NAMESAKE}(" if direct else "_forward(_B, "
 
 
 @functools.cache
@@ -200,7 +225,7 @@ def _call_variadic(p: Primitive) -> list[str]:
     lines = [
         f"def _function({_parameters(p)}):",
         f"    _B, _a0, _n0 = _runtime.unwrap(_P, {xs})",
-        *_forward(p, "_forward(_B, *_a0", "_a0"),
+        *_forward(p, "*_a0", "_a0"),
     ]
     shapes = {f"{xs}_shape": "tuple([_runtime.shape_of(a) for a in _a0])"}
     saved = tuple_source(shapes.get(name) or _value_expression(p, name) for name in p.saved)

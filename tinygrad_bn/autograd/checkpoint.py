@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..backend import rng
+from ..backend.quiet import callers_own
 from .engine import reachable
 from .graph import Node, Variable, next_sequence
 from .state import enable_grad, recomputing, state
@@ -33,7 +34,8 @@ class _Segment:
 
     def _replay(self) -> None:
         start = next_sequence()
-        with enable_grad(), recomputing(), rng.replaying(self.random_state):
+        replaying = rng.replaying(self.random_state)
+        with enable_grad(), recomputing(), replaying, callers_own():
             nodes = _nodes_since(start, self.fn(*self.args))
         if [n.name for n in nodes] != self.names:
             raise RuntimeError(

@@ -14,6 +14,7 @@ from threading import RLock
 from typing import Any
 
 from ..backend import BackendMismatchError
+from ..backend.quiet import callers_own, quiet
 from . import runtime
 from .anomaly import inspect_backward
 from .graph import Leaf, Node, Variable
@@ -72,10 +73,10 @@ def run(
     """Propagate cotangents from `roots`, pairs of a node and a raw array (or a tensor, when
     `create_graph`), into the leaves' `.grad`, or into `capture` (node -> gradient) if given."""
     grads: dict[Any, Any] = {}
-    for node, g in roots:
-        grads[node] = grads[node] + g if node in grads else g
-    order = reachable(grads)
-    with set_grad_enabled(create_graph):
+    with set_grad_enabled(create_graph), quiet():
+        for node, g in roots:
+            grads[node] = grads[node] + g if node in grads else g
+        order = reachable(grads)
         if capture is None and not create_graph and not watch.anomaly:
             _walk_plain(order, grads, retain_graph)
         else:
@@ -138,7 +139,7 @@ def _walk(
         if passing is not None and node not in passing:
             continue
         if create_graph:
-            _pull_recorded(node, g, grads, wanted)
+            (_pull_watched if state.anomaly else _pull_recorded)(node, g, grads, wanted)
         else:
             node.primitive.pull(node, g, grads, owned, wanted)
         if state.anomaly:
@@ -173,7 +174,8 @@ def _run_hooks(node: Any, g: Any, create_graph: bool) -> Any:
     """Show a gradient to the hooks of its tensor; what a hook returns replaces it."""
     value = g if create_graph else runtime.make(node.backend, node.backend.wrap(g), None)
     for hook in tuple(node.hooks.values()):
-        replaced = hook(value)
+        with callers_own():
+            replaced = hook(value)
         if replaced is None:
             continue
         if not isinstance(replaced, Variable) or replaced._data.shape != node.shape:
@@ -234,6 +236,15 @@ def _pull_recorded(node: Node, g: Any, grads: dict[Any, Any], wanted: set[Any] |
         if d._data.shape != parent.shape or d._data.dtype != parent.dtype:
             d = runtime.fit(node, d, parent)
         grads[parent] = grads[parent] + d if parent in grads else d
+
+
+def _pull_watched(node: Node, g: Any, grads: dict[Any, Any], wanted: set[Any] | None) -> None:
+    """`_pull_recorded` under `detect_anomaly`: what the rules call is laid to the node."""
+    before, state.differentiated = state.differentiated, node
+    try:
+        _pull_recorded(node, g, grads, wanted)
+    finally:
+        state.differentiated = before
 
 
 def _as_tensor(node: Node, name: str, value: Any, parents: dict[str, Any]) -> Any:

@@ -115,8 +115,6 @@ def add_hook(hooks: dict[int, Any], hook: Any) -> HookHandle:
     """
     if not callable(hook):
         raise TypeError(f"a hook must be callable, got {type(hook).__name__}")
-    if not callable(hook):
-        raise TypeError(f"a hook must be callable, got {type(hook).__name__}")
     key = _next_hook()
     hooks[key] = hook
     return HookHandle(hooks, key)

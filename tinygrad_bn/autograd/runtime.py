@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..backend import Backend, BackendMismatchError, default_backend
+from ..backend.quiet import quiet
+from ..refusal import described
 from .graph import Node, Variable
 
 if TYPE_CHECKING:
@@ -102,21 +104,25 @@ def explained(
     if named == p.name or hasattr(namespace, named):
         return error
     names = p.inputs * len(arrays) if p.variadic else p.inputs
-    given = [_described(n, a) for n, a in zip(names, arrays, strict=True) if a is not None]
+    given = [described(n, a) for n, a in zip(names, arrays, strict=True) if a is not None]
     for name, value in zip(p.metadata, metadata, strict=True):
         default = p.signature.parameters[name].default
         if value is not default:
-            given.append(_described(name, value))
+            given.append(described(name, value))
     explanation = kind(f"{p.name}: {error} ({', '.join(given)})")
     explanation.__cause__ = error
     return explanation
 
 
-def _described(name: str, value: Any) -> str:
-    if hasattr(value, "shape"):
-        return f"{name} of shape {tuple(value.shape)}"
-    text = repr(value)
-    return f"{name}={text if len(text) <= 80 else text[:77] + '...'}"
+def once_more(
+    p: Primitive, backend: Backend, arrays: tuple[Any, ...], metadata: tuple[Any, ...]
+) -> Any:
+    """The forward again, after a RuntimeError: another thread had just been in `calmly`."""
+    try:
+        with quiet():
+            return p.forward(backend, *arrays, **dict(zip(p.metadata, metadata, strict=True)))
+    except (ValueError, TypeError, IndexError, OverflowError) as error:
+        raise explained(p, error, arrays, metadata) from None
 
 
 def unrecorded(p: Primitive, node: Node) -> None:

@@ -14,6 +14,7 @@ class _State(threading.local):
     grad: bool = True
     recomputing: bool = False
     anomaly: bool = False
+    differentiated: Any = None  # the node whose rules are being recorded, under detect_anomaly
 
 
 state = _State()

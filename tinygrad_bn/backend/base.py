@@ -15,6 +15,7 @@ import numpy as np
 
 from .. import dtypes
 from .generator import HostGenerator
+from .quiet import quiet
 from .reference_activation import ActivationReference
 from .reference_affine import AffineReference
 from .reference_array import ArrayReference
@@ -127,6 +128,7 @@ class Backend(
     def _place(self) -> dict[str, Any]:
         return {} if self.device is None else {"device": self.device}
 
+    @quiet()
     def asarray(self, value: Any, dtype: Any = None, copy: bool | None = None) -> Any:
         """An array of this backend; Python floats become float32, integers int64."""
         if value.__class__ is self.array_type and value.dtype in self._canonical:
@@ -201,14 +203,17 @@ class Backend(
         """Array of ones."""
         return self.xp.ones(shape, dtype=self.native(dtype), **self._place)
 
+    @quiet()
     def full(self, shape: Any, fill_value: Any, *, dtype: Any) -> Any:
         """Array of one value."""
         return self.xp.full(shape, fill_value, dtype=self.native(dtype), **self._place)
 
+    @quiet()
     def arange(self, start: Any, stop: Any = None, step: Any = 1, *, dtype: Any) -> Any:
         """Evenly spaced numbers from `start` by `step`, `stop` excluded."""
         return self.xp.arange(start, stop, step, dtype=self.native(dtype), **self._place)
 
+    @quiet()
     def linspace(
         self, start: Any, stop: Any, num: int, *, dtype: Any, endpoint: bool = True
     ) -> Any:

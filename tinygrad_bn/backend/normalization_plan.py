@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+
+from ..refusal import check_integer, check_number
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class NormalizationPlan:
     plain: bool = field(init=False)
     trailing: bool = field(init=False)
     param_trailing: bool = field(init=False)
+    _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         derived: dict[str, object] = {
@@ -61,8 +64,14 @@ class NormalizationPlan:
             "trailing": _is_trailing(self.axis, self.ndim),
             "param_trailing": _is_trailing(self.param_axis, self.ndim),
         }
+        given = [getattr(self, f.name) for f in fields(self) if f.init]
+        derived["_hash"] = hash(tuple(given))
         for name, value in derived.items():
             object.__setattr__(self, name, value)
+
+    def __hash__(self) -> int:
+        """Worked out once: kernels look up by plan what follows from it."""
+        return self._hash
 
     def extent(self, shape: tuple[int, ...]) -> int:
         """How many elements of an x of `shape` each statistic combines."""
@@ -98,13 +107,15 @@ def normalization_plan(
             an unknown activation, a ghost size below 1.
     """
     kept = _axes(name, axis, ndim)
+    check_number(name, "eps", eps)
     if not (eps >= 0 and math.isfinite(eps)):
         raise ValueError(f"{name}: eps must be a finite number >= 0, got {eps!r}")
     if activation not in (None, "relu", "leaky_relu"):
         raise ValueError(
             f"{name}: activation must be None, 'relu' or 'leaky_relu', got {activation!r}"
         )
-    if ghost is not None and ghost < 1:
+    check_number(name, "slope", slope)
+    if ghost is not None and check_integer(name, "ghost_size", ghost) < 1:
         raise ValueError(f"{name}: a ghost batch has at least 1 sample, got {ghost!r}")
     parameters = kept if param_axis is None else param_axis
     return NormalizationPlan(ndim, kept, parameters, eps, center, activation, slope, masked, ghost)

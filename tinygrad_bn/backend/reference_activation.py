@@ -6,9 +6,8 @@ import math
 from contextlib import AbstractContextManager
 from typing import Any
 
-import numpy as np
-
 from .. import dtypes
+from .quiet import quiet
 
 Coefficients = tuple[float, ...]
 
@@ -87,7 +86,7 @@ class ActivationReference:
 
     def quiet(self) -> AbstractContextManager[Any]:
         """A block whose results at 0, ∞ and NaN are meant: NumPy does not warn of them there."""
-        return np.errstate(all="ignore")
+        return quiet()
 
     # ------------------------------------------------------------------------------ elementwise
 

@@ -21,6 +21,10 @@ class PullReference:
     clip: Any
     sum: Any
 
+    def scaled(self, a: Any, factor: Any) -> Any:
+        """a·factor, a itself where that is allowed and the factor is 1, as a loss's is."""
+        return a * factor
+
     def sigmoid_pull(self, g: Any, out: Any) -> Any:
         """g·out·(1 - out)."""
         return g * (out * (1 - out))

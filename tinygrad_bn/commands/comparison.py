@@ -125,6 +125,11 @@ class Comparison:
         """How many steps have been made."""
         return self.trainers["plain"].step
 
+    def diverged(self) -> dict[str, int]:
+        """The step at which a network's loss became NaN or infinite, of those that did."""
+        steps = {name: trainer.diverged for name, trainer in self.trainers.items()}
+        return {name: step for name, step in steps.items() if step is not None}
+
     def run(self) -> Iterator[int]:
         """Train up to `settings.steps`; gives the step number after each step.
 

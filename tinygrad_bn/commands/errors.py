@@ -11,7 +11,11 @@ class CommandError(Exception):
 
 
 class Interrupted(Exception):
-    """Ctrl-C ended the command in good order; the message says how to go on."""
+    """A signal (Ctrl-C) ended the command in good order; the message says how to go on."""
+
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
+        self.signal = number
 
 
 @contextmanager

@@ -28,6 +28,7 @@ def summarize(comparison: Comparison) -> dict[str, Any]:
             "best_accuracy": max(accuracies),
             "steps_to_plain_best": _first(curve["steps"], accuracies, plain_best),
             "train_seconds": comparison.seconds[name],
+            "diverged_at_step": comparison.diverged().get(name),
         }
     return {
         "settings": comparison.settings.as_dict(),

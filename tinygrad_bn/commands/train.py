@@ -39,7 +39,8 @@ def run(options: Mapping[str, Any], program: str) -> None:
     `options` holds what the user gave, by the names of `Settings`, and besides `epochs`, `out`,
     `resume` and `plot`; `program` is how the user called us.
 
-    Raises CommandError for what may go wrong outside, Interrupted after Ctrl-C.
+    Raises CommandError for what may go wrong outside, Interrupted after Ctrl-C
+    or SIGTERM.
     """
     if options["plot"]:
         with expecting(ImportError):
@@ -143,12 +144,25 @@ def _folder(options: Mapping[str, Any]) -> Path:
     return out
 
 
+def _divergence(comparison: Comparison, name: str) -> str:
+    step = comparison.diverged()[name]
+    loss = comparison.trainers[name].history["loss"][step - 1]
+    return (
+        f"{NETWORKS[name]}: the loss became {loss} at step {step:,}, the training has diverged; "
+        "a smaller --lr may help"
+    )
+
+
 def _train(comparison: Comparison, out: Path, console: Console, program: str) -> None:
     from .display import display
 
     with InterruptGuard() as guard, display(console, comparison) as show:
+        told: set[str] = set()
         for step in comparison.run():
             show(step)
+            for name in comparison.diverged().keys() - told:
+                told.add(name)
+                console.print(_divergence(comparison, name), highlight=False, soft_wrap=True)
             if guard.requested:
                 break
     if not guard.requested:
@@ -156,7 +170,9 @@ def _train(comparison: Comparison, out: Path, console: Console, program: str) ->
     path = out / CHECKPOINT
     with expecting(OSError):
         comparison.save(path)
+    assert guard.signal is not None
     raise Interrupted(
         f"Interrupted after step {comparison.step:,}; everything so far is saved. Go on with:\n"
-        f"  {program} train --resume {shlex.quote(str(path))}"
+        f"  {program} train --resume {shlex.quote(str(path))}",
+        guard.signal,
     )

@@ -158,6 +158,12 @@ def mnist(
     a file is not exactly MNIST's or the arguments contradict one another, OSError
     when a download fails.
     """
+    if root is not None and not isinstance(root, str | os.PathLike):
+        raise TypeError(f"mnist: root must be the path of a folder, got {root!r}")
+    if subset not in (None, True, False):
+        raise TypeError(f"mnist: subset must be None or a bool, got {subset!r}")
+    if download_url is not None and not isinstance(download_url, str):
+        raise TypeError(f"mnist: download_url must be a string, got {download_url!r}")
     if subset and (root is not None or download_url is not None):
         given = "root" if root is not None else "download_url"
         raise ValueError(f"mnist: subset=True reads the package's own files: drop {given}=")

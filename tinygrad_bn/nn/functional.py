@@ -37,6 +37,7 @@ from ..ops import (
     tanh,
     zeros_like,
 )
+from ..refusal import named
 from ..tensor import Tensor
 from .normalization_functional import (
     BatchStatistics,
@@ -100,6 +101,7 @@ def check_probability(owner: str, p: Any) -> float:
     return number
 
 
+@named
 def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     """x with each element set to zero with probability p and the others divided by 1 - p.
 
@@ -108,6 +110,8 @@ def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     Raises ValueError unless 0 <= p <= 1.
     Source: Srivastava et al., "Dropout", JMLR 15, 2014.
     """
+    if not isinstance(x, Tensor):
+        raise TypeError(f"dropout: x must be a tensor, got {type(x).__name__}")
     p = check_probability("dropout", p)
     if not training or p == 0:
         return x

@@ -8,6 +8,7 @@ from typing import Any, Self
 from ..autograd.graph import HookHandle, add_hook
 from ..autograd.links import move
 from ..backend import Backend, resolve_backend
+from ..backend.quiet import quiet
 from ..dtypes import canonical, is_floating
 from ..tensor import Tensor
 from .parameter import replace_data
@@ -115,6 +116,7 @@ class Module(Tree):
                 replace_data(t, target, move(t._data, t._backend, target))
         return self
 
+    @quiet()
     def astype(self, dtype: Any) -> Self:
         """Convert floating-point parameters and buffers; the tensors stay the same objects.
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from .. import ops
 from ..backend.normalization_plan import NormalizationPlan, normalization_plan
 from ..dtypes import float64
+from ..refusal import named
 from .normalization_inputs import (
     aligned_weights,
     check_input,
@@ -40,6 +41,13 @@ class BatchStatistics(_Fields):
     parts: tuple[Any, ...] = ()
 
     @classmethod
+    def rounded(cls, mean: Any, low: Any, var: Any, count: Any) -> BatchStatistics:
+        """Of a mean that is their sum already rounded, and what rounding took away."""
+        found = cls(mean, var, count)
+        found.parts = mean, low
+        return found
+
+    @classmethod
     def of(cls, mean: Any, low: Any, var: Any, count: Any) -> BatchStatistics:
         """Of a mean in two parts: their sum is rounded, `double_mean` is not."""
         found = cls(mean + low, var, count)
@@ -60,6 +68,7 @@ class BatchStatistics(_Fields):
         return self.var * (m / ops.where(m > 1, m - 1, math.nan))
 
 
+@named
 def batch_norm(
     x: Any,
     gamma: Any = None,
@@ -129,9 +138,10 @@ def batch_norm(
     if ghost_size is not None:
         return y, _of_groups(x, mean, low, var, count, plan)
     m = plan.extent(x._data.shape) if count is None else count
-    return y, BatchStatistics.of(mean, low, var, m)
+    return y, BatchStatistics.rounded(mean, low, var, m)
 
 
+@named
 def normalize_by(
     x: Any,
     mean: Any,
@@ -164,6 +174,7 @@ def normalize_by(
     return ops.normalize_by(x, mean, var, gamma, beta, residual, plan=plan)
 
 
+@named
 def batch_renorm(
     x: Any,
     running_mean: Any,
@@ -216,6 +227,7 @@ def batch_renorm(
     )
 
 
+@named
 def batch_statistics(
     x: Any, *, axis: Axis = 1, eps: float = 0.0, mask: Any = None, weights: Any = None
 ) -> BatchStatistics:
@@ -231,7 +243,7 @@ def batch_statistics(
         weights = aligned_weights("batch_statistics", x, weights if mask is None else mask, plan)
     mean, low, var, count = ops.batch_statistics(x, weights, plan=plan)
     count = plan.extent(x._data.shape) if count is None else count
-    return BatchStatistics.of(mean, low, var, count)
+    return BatchStatistics.rounded(mean, low, var, count)
 
 
 def _of_groups(

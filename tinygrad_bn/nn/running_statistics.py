@@ -8,6 +8,7 @@ from typing import Any
 from .. import ops
 from ..autograd import is_recomputing
 from ..autograd.runtime import make
+from ..backend.quiet import quiet
 from ..dtypes import float64, int64
 from ..tensor import Tensor
 from .module import Module
@@ -71,6 +72,7 @@ class RunningStatistics(Module):
             )
         self._staging = staging
 
+    @quiet()
     def commit_statistics(self) -> None:
         """Update the estimate once, with the gathered batches merged as if they were one batch."""
         staged, self._staged = self._staged, None
@@ -95,6 +97,7 @@ class RunningStatistics(Module):
 
     # ---------------------------------------------------------------------------- update
 
+    @quiet()
     def _observe(self, statistics: BatchStatistics) -> None:
         """Learn from the statistics of a batch: at once, or later if staging."""
         mean, var, count = statistics

@@ -8,10 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 from .. import ops
+from ..autograd import Variable
 from ..backend.normalization_plan import normalization_plan
+from ..refusal import check_integer, named
 from .normalization_inputs import check_input, check_parameters
 
 
+@named
 def layer_norm(
     x: Any,
     normalized_shape: Any,
@@ -27,6 +30,7 @@ def layer_norm(
     return _over_last("layer_norm", x, normalized_shape, weight, bias, eps, True)
 
 
+@named
 def rms_norm(x: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None) -> Any:
     """weight·x/√(mean of x² + eps) over the last axes, for each sample by itself.
 
@@ -60,6 +64,7 @@ def _over_last(
     return ops.batch_norm(x, weight, bias, plan=plan)[0]
 
 
+@named
 def group_norm(
     x: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5
 ) -> Any:
@@ -69,6 +74,7 @@ def group_norm(
     Raises ValueError where they do not fit.   Source: Wu and He, 2018.
     """
     x = check_input("group_norm", x)
+    check_integer("group_norm", "num_groups", num_groups)
     if x.ndim < 2 or num_groups < 1 or x.shape[1] % num_groups:
         raise ValueError(
             f"group_norm: num_groups must divide the channels of x (N, C, ...), "
@@ -80,6 +86,8 @@ def group_norm(
     grouped = [num_groups, width]
     parameters = []
     for key, a in (("weight", weight), ("bias", bias)):
+        if a is not None and not isinstance(a, Variable):
+            a = ops.asarray(a, device=x.device)
         if a is not None and tuple(a.shape) != (channels,):
             raise ValueError(f"group_norm: {key} must be ({channels},), got {tuple(a.shape)}")
         parameters.append(None if a is None else ops.reshape(a, tuple(grouped)))
@@ -87,6 +95,7 @@ def group_norm(
     return ops.reshape(y, x.shape)
 
 
+@named
 def instance_norm(x: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
     """weight·(x - mean)/√(var + eps) + bias over each channel of each sample by itself.
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..autograd.links import move
+from ..backend.quiet import quiet
 from ..tensor import Tensor
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def check_state(
     return [(targets[name], array) for name, array in arrays.items()], missing, unexpected
 
 
+@quiet()
 def _fitting(name: str, target: Tensor, value: Any) -> Any:
     """`value` as a raw array of the target's backend and dtype."""
     backend = target._backend

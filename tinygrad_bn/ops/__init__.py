@@ -22,6 +22,7 @@ from . import (
     manipulation,
     reduction,
     repetition,
+    rounding,
     searching,
     sets,
     sorting,
@@ -72,6 +73,7 @@ from .pull import (
     gelu_pull,
     log_softmax_pull,
     relu_pull,
+    scaled,
     sigmoid_pull,
     silu_pull,
     softmax_pull,
@@ -80,6 +82,8 @@ from .pull import (
 from .reduction import *
 from .repetition import *
 from .repetition import pad_constant
+from .rounding import *
+from .rounding import round_digits
 from .searching import *
 from .sets import *
 from .softmax import *
@@ -105,6 +109,7 @@ __all__ = [
     *manipulation.__all__,
     *reduction.__all__,
     *repetition.__all__,
+    *rounding.__all__,
     *searching.__all__,
     *sets.__all__,
     "log_softmax",

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..autograd import primitive
 from ..backend.reference_pull import bell
+from ..refusal import check_number
 
 __all__ = [
     "elu",
@@ -56,6 +57,7 @@ def relu(B: Any, x: Any, /) -> Any:
 def leaky_relu(B: Any, x: Any, /, negative_slope: float = 0.01) -> Any:
     """x where x > 0, else negative_slope·x.   d/dx = g where x > 0, else negative_slope·g."""
     require_floating(B, "leaky_relu", x)
+    check_number("leaky_relu", "negative_slope", negative_slope)
     return B.where(x > 0, x, x * negative_slope)
 
 
@@ -66,6 +68,7 @@ def elu(B: Any, x: Any, /, alpha: float = 1.0) -> Any:
     Source: Clevert et al., "Fast and Accurate Deep Network Learning by ELUs", 2016.
     """
     require_floating(B, "elu", x)
+    check_number("elu", "alpha", alpha)
     return B.where(x > 0, x, alpha * B.expm1(B.minimum(x, 0.0)))
 
 
@@ -122,6 +125,8 @@ def softplus(B: Any, x: Any, /, beta: float = 1.0, threshold: float = 20.0) -> A
     Raises ValueError if beta is 0.
     """
     require_floating(B, "softplus", x)
+    check_number("softplus", "beta", beta)
+    check_number("softplus", "threshold", threshold)
     if beta == 0:
         raise ValueError(f"softplus: beta must not be 0, got {beta}")
     return B.softplus(x, beta=beta, threshold=threshold)

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..autograd import primitive
 from ..dtypes import int64
+from ..refusal import check_integer, check_number, named
 from .activation import require_floating
 from .datatype import astype
 from .elementwise import masked, where
@@ -32,7 +33,9 @@ def _class_axis(shape: tuple[int, ...]) -> int:
 
 def _class_cross_entropy_dx(B: Any, g: Any, x: Any, slope: Any, reduction: str) -> Any:
     slope = B.class_slope(x, slope, reduction=reduction)
-    return (B.expand_dims(g, axis=_class_axis(x.shape)) if reduction == "none" else g) * slope
+    if reduction == "none":
+        return B.expand_dims(g, axis=_class_axis(x.shape)) * slope
+    return B.scaled(slope, g)
 
 
 @primitive(aux=("slope",), x=_class_cross_entropy_dx)
@@ -166,6 +169,7 @@ def _cross_entropy_probabilities(
     return reduce_losses(-sum(log_softmax(input, axis=axis) * target, axis=axis), reduction)
 
 
+@named
 def cross_entropy(
     input: Any,
     target: Any,
@@ -196,8 +200,8 @@ def cross_entropy(
     """
     name = "cross_entropy"
     check_reduction(name, reduction)
-    if not 0.0 <= label_smoothing <= 1.0:
-        raise ValueError(f"{name}: label_smoothing must be in [0, 1], got {label_smoothing}")
+    check_number(name, "label_smoothing", label_smoothing, least=0, most=1)
+    ignore_index = check_integer(name, "ignore_index", ignore_index)
     input, target = tensors_of(input=input, target=target)
     axis = _check_logits(name, input)
     weight = _class_weights(name, input, weight, axis)
@@ -217,6 +221,7 @@ def cross_entropy(
     return _picked(logp, kept, safe, weight, axis, label_smoothing, reduction)
 
 
+@named
 def nll_loss(
     input: Any,
     target: Any,
@@ -240,6 +245,7 @@ def nll_loss(
         TypeError: input that is not of real floating-point numbers, target not of integers.
     """
     check_reduction("nll_loss", reduction)
+    ignore_index = check_integer("nll_loss", "ignore_index", ignore_index)
     input, target = tensors_of(input=input, target=target)
     axis = _check_logits("nll_loss", input)
     weight = _class_weights("nll_loss", input, weight, axis)

@@ -15,6 +15,7 @@ from ..autograd.runtime import make
 from ..backend import resolve_backend
 from ..dtypes import DEFAULT_COMPLEX, DEFAULT_FLOAT, DEFAULT_INT, canonical
 from ..dtypes import bool as bool_
+from ..refusal import check_integer, named
 
 __all__ = [
     "arange",
@@ -37,6 +38,7 @@ __all__ = [
 # ----------------------------------------------------------------------------------- from data
 
 
+@named
 def asarray(
     obj: Any, /, *, dtype: Any = None, device: str | None = None, copy: bool | None = None
 ) -> Any:
@@ -94,6 +96,7 @@ def _astensor(x: Any, dtype: Any, device: str | None, copy: bool | None) -> Any:
     return astype(moved, wanted, copy=True)
 
 
+@named
 def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = None) -> Any:
     """A tensor of an array of another library, by the DLPack protocol; memory shared if possible.
 
@@ -122,9 +125,17 @@ def _shape(name: str, shape: Any) -> tuple[int, ...]:
     return result
 
 
+def _dtype_holding(name: str, dtype: Any, value: Any = 0) -> Any:
+    """dtype; TypeError if it is real and the value complex."""
+    dtype = canonical(dtype)
+    if isinstance(value, complex) and dtype.kind != "c":
+        raise TypeError(f"{name}: fill_value must be real for dtype {dtype.name}, got {value}")
+    return dtype
+
+
 def _filled(name: str, shape: Any, dtype: Any, device: str | None, *value: Any) -> Any:
     backend = resolve_backend(device)
-    dtype = DEFAULT_FLOAT if dtype is None else dtype
+    dtype = _dtype_holding(name, DEFAULT_FLOAT if dtype is None else dtype, *value)
     try:
         array = getattr(backend, name)(_shape(name, shape), *value, dtype=dtype)
     except OverflowError as error:
@@ -132,21 +143,25 @@ def _filled(name: str, shape: Any, dtype: Any, device: str | None, *value: Any) 
     return make(backend, array, None)
 
 
+@named
 def empty(shape: Any, *, dtype: Any = None, device: str | None = None) -> Any:
     """A tensor whose values are whatever its memory held."""
     return _filled("empty", shape, dtype, device)
 
 
+@named
 def zeros(shape: Any, *, dtype: Any = None, device: str | None = None) -> Any:
     """A tensor of zeros."""
     return _filled("zeros", shape, dtype, device)
 
 
+@named
 def ones(shape: Any, *, dtype: Any = None, device: str | None = None) -> Any:
     """A tensor of ones."""
     return _filled("ones", shape, dtype, device)
 
 
+@named
 def full(shape: Any, fill_value: Any, *, dtype: Any = None, device: str | None = None) -> Any:
     """A tensor of one value; its dtype follows the kind of the Python number.
 
@@ -179,24 +194,29 @@ def _like(name: str, x: Any, dtype: Any, device: str | None, *value: Any) -> Any
         x = asarray(x, device=device)
     backend = x._backend if device is None else resolve_backend(device)
     dtype = x._backend.dtype_of(x._data) if dtype is None else dtype
+    dtype = _dtype_holding(name, dtype, *value)
     return make(backend, getattr(backend, name)(x._data.shape, *value, dtype=dtype), None)
 
 
+@named
 def empty_like(x: Any, /, *, dtype: Any = None, device: str | None = None) -> Any:
     """Uninitialised, of the shape, dtype and backend of x."""
     return _like("empty", x, dtype, device)
 
 
+@named
 def zeros_like(x: Any, /, *, dtype: Any = None, device: str | None = None) -> Any:
     """Zeros of the shape, dtype and backend of x."""
     return _like("zeros", x, dtype, device)
 
 
+@named
 def ones_like(x: Any, /, *, dtype: Any = None, device: str | None = None) -> Any:
     """Ones of the shape, dtype and backend of x."""
     return _like("ones", x, dtype, device)
 
 
+@named
 def full_like(x: Any, /, fill_value: Any, *, dtype: Any = None, device: str | None = None) -> Any:
     """One value in the shape, dtype and backend of x."""
     return _like("full", x, dtype, device, _number("full_like", fill_value))
@@ -205,6 +225,7 @@ def full_like(x: Any, /, fill_value: Any, *, dtype: Any = None, device: str | No
 # -------------------------------------------------------------------- ranges, diagonals, corners
 
 
+@named
 def arange(
     start: Any,
     /,
@@ -230,6 +251,7 @@ def arange(
     return make(backend, backend.arange(start, stop, step, dtype=dtype), None)
 
 
+@named
 def linspace(
     start: Any,
     stop: Any,
@@ -254,6 +276,7 @@ def linspace(
     return make(backend, backend.linspace(start, stop, num, dtype=dtype, endpoint=endpoint), None)
 
 
+@named
 def eye(
     n_rows: int,
     n_cols: int | None = None,
@@ -264,6 +287,7 @@ def eye(
     device: str | None = None,
 ) -> Any:
     """A matrix of zeros with ones on the k-th diagonal (above the main one if k > 0)."""
+    check_integer("eye", "k", k)
     backend = resolve_backend(device)
     rows, columns = _shape("eye", (n_rows, n_rows if n_cols is None else n_cols))
     dtype = DEFAULT_FLOAT if dtype is None else dtype

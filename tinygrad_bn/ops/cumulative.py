@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..autograd import primitive
+from ..refusal import named
 from .creation import asarray
 from .logical import not_equal
 from .manipulation import broadcast_to, concat, position
@@ -39,6 +40,7 @@ def _cumulative_sum(B: Any, x: Any, *, axis: int, dtype: Any, include_initial: b
     return B.cumulative_sum(x, axis=axis, dtype=dtype, include_initial=include_initial)
 
 
+@named
 def cumulative_sum(
     x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
 ) -> Any:
@@ -71,6 +73,7 @@ def _cumulative_prod(B: Any, x: Any, *, axis: int, dtype: Any, include_initial: 
     return B.cumulative_prod(x, axis=axis, dtype=dtype, include_initial=include_initial)
 
 
+@named
 def cumulative_prod(
     x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
 ) -> Any:
@@ -118,6 +121,7 @@ def linear_scan(a: Any, b: Any, /, *, axis: int = -1) -> Any:
     return _linear_scan(a, b, axis=position("linear_scan", axis, b.ndim))
 
 
+@named
 def diff(x: Any, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: Any = None) -> Any:
     """xᵢ₊₁ - xᵢ along an axis, `n` times over; where booleans differ.
 

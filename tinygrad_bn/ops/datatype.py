@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from .. import dtypes
 from ..autograd import Variable, primitive
 from ..dtypes import DType, canonical
+from ..refusal import named
 from .creation import asarray
 
 __all__ = [
@@ -29,6 +30,7 @@ def _convert(B: Any, x: Any, *, dtype: Any, copy: bool = True) -> Any:
     return B.astype(x, dtype, copy=copy)
 
 
+@named
 def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: str | None = None) -> Any:
     """x converted to `dtype`.   d/dx = g between floating-point dtypes; integers are not recorded.
 
@@ -60,11 +62,13 @@ def _dtype_of(name: str, value: Any) -> DType:
     return canonical(getattr(value, "dtype", value))
 
 
+@named
 def can_cast(from_: Any, to: Any, /) -> bool:
     """Whether type promotion leads from a dtype (or a tensor's) to `to`: no value is lost."""
     return dtypes.can_cast(_dtype_of("can_cast", from_), canonical(to))
 
 
+@named
 def result_type(*arrays_and_dtypes: Any) -> DType:
     """The dtype that arithmetic on all of these gives; Python numbers adapt to the others.
 
@@ -103,6 +107,7 @@ class IntInfo(NamedTuple):
     dtype: DType
 
 
+@named
 def finfo(type: Any, /) -> FloatInfo:
     """Limits of a floating-point or complex dtype (or of a tensor's).
 
@@ -114,6 +119,7 @@ def finfo(type: Any, /) -> FloatInfo:
     return FloatInfo(*dtypes.float_limits(dtype))
 
 
+@named
 def iinfo(type: Any, /) -> IntInfo:
     """Limits of an integer dtype (or of a tensor's).
 
@@ -139,6 +145,7 @@ KINDS = {
 }
 
 
+@named
 def isdtype(dtype: Any, kind: Any) -> bool:
     """Whether a dtype is `kind`: a dtype, the name of a kind, or any of a tuple of them.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..autograd import primitive
+from ..refusal import named
 from .linalg import matmul
 from .manipulation import concat
 from .matrix import columns, floating, reciprocal, square, transpose
@@ -31,6 +32,7 @@ def _cholesky(B: Any, x: Any, *, upper: bool = False) -> Any:
     return B.cholesky(x, upper=upper)
 
 
+@named
 def cholesky(x: Any, /, *, upper: bool = False) -> Any:
     """L with x = L·Lᵀ, lower triangular; with `upper`, its transpose.
 
@@ -64,6 +66,7 @@ def _eigh(B: Any, x: Any) -> Any:
     return B.eigh(x)
 
 
+@named
 def eigh(x: Any, /) -> EighResult:
     """Eigenvalues, ascending, and eigenvectors (columns) of a symmetric matrix.
 
@@ -87,6 +90,7 @@ def _eigvalsh(B: Any, x: Any) -> Any:
     return B.eigvalsh(x)
 
 
+@named
 def eigvalsh(x: Any, /) -> Any:
     """Eigenvalues of a symmetric matrix, ascending.   d/dx = V·diag(g)·Vᵀ; see `eigh`."""
     return _eigvalsh(square("eigvalsh", x))
@@ -132,6 +136,7 @@ def _svd(B: Any, x: Any, *, full_matrices: bool = True) -> Any:
     return B.svd(x, full_matrices=full_matrices)
 
 
+@named
 def svd(x: Any, /, *, full_matrices: bool = True) -> SVDResult:
     """x = U·diag(S)·Vh, S descending, U and V orthogonal.
 
@@ -156,6 +161,7 @@ def _svdvals(B: Any, x: Any) -> Any:
     return B.svdvals(x)
 
 
+@named
 def svdvals(x: Any, /) -> Any:
     """Singular values, descending.   d/dx = U·diag(g)·Vᵀ; see `svd`."""
     return _svdvals(floating("svdvals", x))
@@ -187,6 +193,7 @@ def _qr(B: Any, x: Any, *, mode: str = "reduced") -> Any:
     return B.qr(x, mode=mode)
 
 
+@named
 def qr(x: Any, /, *, mode: str = "reduced") -> QRResult:
     """x = Q·R with orthonormal columns in Q and an upper triangular R.
 

@@ -14,6 +14,7 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 from ..autograd import Variable
+from ..refusal import named
 from .creation import asarray
 from .linalg import diagonal, matmul
 from .manipulation import permute_dims, reshape
@@ -26,6 +27,7 @@ Labels = tuple[Label, ...]
 Shape = tuple[int, ...]
 
 
+@named
 def einsum(subscripts: str, /, *operands: Any) -> Any:
     """Products of elements, summed over every index that is not in the output.
 

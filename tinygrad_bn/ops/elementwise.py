@@ -1,4 +1,4 @@
-"""Elementwise arithmetic, rounding, and choice between elements.
+"""Elementwise arithmetic, and choice between elements.
 
 Formulas are per element; inputs broadcast against each other. Where a function has a kink, the
 subgradient is stated beside it. Names and semantics: Python Array API standard 2024.12.
@@ -10,15 +10,14 @@ import math
 from typing import Any
 
 from ..autograd import primitive
+from .rounding import flat
 
 __all__ = [
     "abs",
     "add",
-    "ceil",
     "clip",
     "copysign",
     "divide",
-    "floor",
     "floor_divide",
     "hypot",
     "maximum",
@@ -29,12 +28,9 @@ __all__ = [
     "pow",
     "reciprocal",
     "remainder",
-    "round",
-    "sign",
     "sqrt",
     "square",
     "subtract",
-    "trunc",
     "where",
 ]
 
@@ -103,19 +99,33 @@ def pow(B: Any, x1: Any, x2: Any, /) -> Any:
     return B.pow(x1, x2)
 
 
+def _check_divisor(B: Any, name: str, x1: Any, x2: Any) -> None:
+    """ZeroDivisionError for integers divided by 0, which have no infinity to say so."""
+    if any(a.dtype in B.floating for a in (x1, x2) if hasattr(a, "dtype")):
+        return
+    if isinstance(x1, float) or isinstance(x2, float):
+        return
+    if not bool(B.all(x2 != 0) if hasattr(x2, "dtype") else x2):
+        raise ZeroDivisionError(f"{name}: x2 must not be 0 for integers")
+
+
 @primitive(x1=lambda B, g: g, x2=lambda B, g, x1, x2: -g * B.floor_divide(x1, x2))
 def remainder(B: Any, x1: Any, x2: Any, /) -> Any:
-    """x1 - x2·⌊x1/x2⌋, the sign of x2.   d/dx1 = g,   d/dx2 = -g·⌊x1/x2⌋."""
+    """x1 - x2·⌊x1/x2⌋, the sign of x2.   d/dx1 = g,   d/dx2 = -g·⌊x1/x2⌋.
+
+    Raises ZeroDivisionError for integers modulo 0.
+    """
+    _check_divisor(B, "remainder", x1, x2)
     return B.remainder(x1, x2)
 
 
-def _zero(B: Any, g: Any) -> Any:
-    return B.zeros_like(g)
-
-
-@primitive(x1=_zero, x2=_zero)
+@primitive(x1=flat, x2=flat)
 def floor_divide(B: Any, x1: Any, x2: Any, /) -> Any:
-    """⌊x1/x2⌋.   Derivatives are 0 (at the jumps too)."""
+    """⌊x1/x2⌋.   Derivatives are 0 (at the jumps too).
+
+    Raises ZeroDivisionError for integers divided by 0.
+    """
+    _check_divisor(B, "floor_divide", x1, x2)
     return B.floor_divide(x1, x2)
 
 
@@ -240,7 +250,7 @@ def where(B: Any, condition: Any, x1: Any, x2: Any, /) -> Any:
 
     Raises TypeError if the condition is not boolean.
     """
-    if type(condition) in SCALARS:
+    if not hasattr(condition, "dtype"):
         condition = B.asarray(condition)
     dtype = B.dtype_of(condition)
     if dtype.kind != "b":
@@ -251,37 +261,7 @@ def where(B: Any, condition: Any, x1: Any, x2: Any, /) -> Any:
     return B.where(condition, x1, x2)
 
 
-@primitive(x1=lambda B, g, x1, x2: g * B.sign(x1) * B.copysign(B.ones_like(g), x2), x2=_zero)
+@primitive(x1=lambda B, g, x1, x2: g * B.sign(x1) * B.copysign(B.ones_like(g), x2), x2=flat)
 def copysign(B: Any, x1: Any, x2: Any, /) -> Any:
     """|x1| with the sign of x2.   d/dx1 = g·sign(x1)·sign(x2), 0 at 0;   d/dx2 = 0."""
     return B.copysign(x1, x2)
-
-
-@primitive(x=_zero)
-def sign(B: Any, x: Any, /) -> Any:
-    """-1, 0 or 1; x/|x| of complex x.   d/dx = 0 (at the jumps too)."""
-    return B.sign(x)
-
-
-@primitive(x=_zero)
-def floor(B: Any, x: Any, /) -> Any:
-    """The greatest integer not above x.   d/dx = 0 (at the jumps too)."""
-    return B.floor(x)
-
-
-@primitive(x=_zero)
-def ceil(B: Any, x: Any, /) -> Any:
-    """The smallest integer not below x.   d/dx = 0 (at the jumps too)."""
-    return B.ceil(x)
-
-
-@primitive(x=_zero)
-def trunc(B: Any, x: Any, /) -> Any:
-    """The integer part of x.   d/dx = 0 (at the jumps too)."""
-    return B.trunc(x)
-
-
-@primitive(x=_zero)
-def round(B: Any, x: Any, /) -> Any:
-    """The nearest integer, halves to even.   d/dx = 0 (at the jumps too)."""
-    return B.round(x)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..autograd import primitive
+from ..refusal import check_integer
 
 __all__ = ["one_hot"]
 
@@ -28,6 +29,7 @@ def one_hot(B: Any, x: Any, /, num_classes: int = -1) -> Any:
     dtype = B.dtype_of(x)
     if dtype.kind not in "iu":
         raise TypeError(f"one_hot: x must be class numbers in an integer dtype, got {dtype.name}")
+    check_integer("one_hot", "num_classes", num_classes)
     empty = 0 in x.shape
     if num_classes == -1 and not empty:
         num_classes = max(int(B.max(x)) + 1, 1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..autograd import primitive
+from ..refusal import named
 from .loss import REDUCTIONS, check_pair, check_reduction, reduce_losses, tensors_of
 from .reduction import sum
 
@@ -96,6 +97,7 @@ def _broadcasting(name: str, argument: str, weight: Any, shape: tuple[int, ...])
         raise ValueError(f"{name}: {argument} must broadcast to shape {shape}, got {own}")
 
 
+@named
 def binary_cross_entropy(
     input: Any, target: Any, weight: Any = None, *, reduction: str = "mean"
 ) -> Any:
@@ -122,6 +124,7 @@ def binary_cross_entropy(
     return reduce_losses(losses, reduction)
 
 
+@named
 def binary_cross_entropy_with_logits(
     input: Any,
     target: Any,
@@ -189,6 +192,7 @@ def log_divergence(B: Any, input: Any, target: Any) -> Any:
     return B.exp(target) * (target - input)
 
 
+@named
 def kl_div(input: Any, target: Any, *, reduction: str = "mean", log_target: bool = False) -> Any:
     """Kullback-Leibler divergence target·(ln target - input) of log-probabilities `input`.
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..autograd import Variable, primitive
 from ..backend import BackendMismatchError
+from ..refusal import named
 from .creation import asarray
 from .manipulation import position, reshape
 
@@ -127,6 +128,7 @@ def _take(B: Any, x: Any, *, indices: Any, axis: int) -> Any:
     return B.take(x, indices, axis=axis)
 
 
+@named
 def take(x: Any, indices: Any, /, *, axis: int | None = None) -> Any:
     """The elements at the positions `indices` of an axis.   d/dx = zeros with g added there.
 
@@ -156,6 +158,7 @@ def _take_along_axis(B: Any, x: Any, *, indices: Any, axis: int) -> Any:
     return B.take_along_axis(x, indices, axis=axis)
 
 
+@named
 def take_along_axis(x: Any, indices: Any, /, *, axis: int = -1) -> Any:
     """For every position beside `axis`, the elements of x at its own `indices` along `axis`.
 

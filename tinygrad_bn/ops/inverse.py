@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..autograd import Variable, primitive
+from ..refusal import named
 from .creation import asarray, eye
 from .linalg import matmul
 from .manipulation import broadcast_to
@@ -27,6 +28,7 @@ def _inv(B: Any, x: Any) -> Any:
     return B.inv(x)
 
 
+@named
 def inv(x: Any, /) -> Any:
     """Inverse of a square matrix.   d/dx = -outᵀ·g·outᵀ (Giles 2.2.3).
 
@@ -48,6 +50,7 @@ def _solve(B: Any, x: Any, y: Any) -> Any:
     return B.solve(x, y)
 
 
+@named
 def solve(x: Any, y: Any, /) -> Any:
     """x⁻¹·y: the solution of x·out = y.
 
@@ -80,6 +83,7 @@ def _pinv(B: Any, x: Any, *, rtol: Any = None) -> Any:
     return B.pinv(x, rtol=rtol)
 
 
+@named
 def pinv(x: Any, /, *, rtol: Any = None) -> Any:
     """Moore-Penrose inverse P of a matrix of any shape: (..., m, n) gives (..., n, m).
 
@@ -104,11 +108,13 @@ def _matrix_rank(B: Any, x: Any, *, rtol: Any = None) -> Any:
     return B.matrix_rank(x, rtol=rtol)
 
 
+@named
 def matrix_rank(x: Any, /, *, rtol: Any = None) -> Any:
     """How many singular values exceed rtol times the largest (default max(m, n)·eps); int64."""
     return _matrix_rank(floating("matrix_rank", x), rtol=_tolerance(rtol))
 
 
+@named
 def matrix_power(x: Any, n: int, /) -> Any:
     """x·x···x, n factors, by repeated squaring.
 
@@ -143,6 +149,7 @@ def _det(B: Any, x: Any) -> Any:
     return B.det(x)
 
 
+@named
 def det(x: Any, /) -> Any:
     """Determinant.   d/dx = g·cofactor(x), which is g·det·x⁻ᵀ (Giles 2.2.4).
 
@@ -179,6 +186,7 @@ def _slogdet(B: Any, x: Any) -> Any:
     return logabsdet, sign
 
 
+@named
 def slogdet(x: Any, /) -> SlogdetResult:
     """Sign of the determinant and ln |determinant|, without overflow.
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..autograd import Variable, primitive
+from ..refusal import check_integer, named
 from .creation import asarray
 from .elementwise import multiply
 from .manipulation import expand_dims, permute_dims, reshape
@@ -106,6 +107,7 @@ def _vecdot(B: Any, x: Any, y: Any, *, axis: int) -> Any:
     return B.vecdot(x, y, axis=axis)
 
 
+@named
 def vecdot(x: Any, y: Any, /, *, axis: int = -1) -> Any:
     """Σ conj(x)·y over `axis`, batched over the other axes, which broadcast.
 
@@ -137,6 +139,7 @@ def _check_vectors(name: str, a: tuple[int, ...], b: tuple[int, ...], axis: int)
         raise ValueError(f"{name}: lengths along axis {axis} must match, got shapes {a} and {b}")
 
 
+@named
 def tensordot(x: Any, y: Any, /, *, axes: int | tuple[Sequence[int], Sequence[int]] = 2) -> Any:
     """Σ x·y over pairs of axes; the other axes of x, then those of y, remain.
 
@@ -181,6 +184,7 @@ def _contracted_axes(axes: Any, a: tuple[int, ...], b: tuple[int, ...]) -> Any:
     return left, right
 
 
+@named
 def outer(x: Any, y: Any, /) -> Any:
     """xᵢ·yⱼ of two vectors: shapes (n,) and (m,) give (n, m).
 
@@ -200,6 +204,7 @@ def _cross(B: Any, x: Any, y: Any, *, axis: int) -> Any:
     return B.cross(x, y, axis=axis)
 
 
+@named
 def cross(x: Any, y: Any, /, *, axis: int = -1) -> Any:
     """Vector product of three-vectors along `axis`; other axes broadcast.
 
@@ -224,8 +229,10 @@ def _diagonal(B: Any, x: Any, *, offset: int = 0) -> Any:
     return B.diagonal(x, offset=offset)
 
 
+@named
 def diagonal(x: Any, /, *, offset: int = 0) -> Any:
     """x[..., i, i + offset], the last axis of the result.   d/dx = zeros with g on the diagonal."""
+    check_integer("diagonal", "offset", offset)
     return _diagonal(check_matrix("diagonal", x), offset=offset)
 
 
@@ -238,6 +245,8 @@ def diagonal_embed(B: Any, x: Any, *, offset: int = 0, shape: tuple[int, ...]) -
     return B.diagonal_embed(x, offset=offset, shape=shape)
 
 
+@named
 def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Any:
     """Σᵢ x[..., i, i + offset].   d/dx = g on the diagonal."""
+    check_integer("trace", "offset", offset)
     return sum(diagonal(check_matrix("trace", x), offset=offset), axis=-1, dtype=dtype)

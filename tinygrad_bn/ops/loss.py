@@ -11,6 +11,7 @@ from typing import Any
 from ..autograd import Variable, primitive
 from ..autograd.runtime import make
 from ..backend import default_backend
+from ..refusal import check_number, named
 from .activation import require_floating
 from .reduction import mean, sum
 
@@ -26,7 +27,7 @@ REDUCTIONS = ("mean", "sum", "none")
 
 def check_reduction(name: str, reduction: str, known: tuple[str, ...] = REDUCTIONS) -> None:
     """ValueError for a reduction that there is not."""
-    if reduction not in known:
+    if not isinstance(reduction, str) or reduction not in known:
         raise ValueError(f"{name}: reduction must be one of {known}, got {reduction!r}")
 
 
@@ -117,6 +118,7 @@ def smooth_error(B: Any, input: Any, target: Any, *, name: str, beta: float) -> 
     return B.where(d < beta, d * d * (0.5 / beta), d - 0.5 * beta)
 
 
+@named
 def mse_loss(input: Any, target: Any, *, reduction: str = "mean", weight: Any = None) -> Any:
     """(input - target)², by default the mean of it.
 
@@ -134,6 +136,7 @@ def mse_loss(input: Any, target: Any, *, reduction: str = "mean", weight: Any = 
     return _weighted("mse_loss", losses, weight, reduction)
 
 
+@named
 def l1_loss(input: Any, target: Any, *, reduction: str = "mean", weight: Any = None) -> Any:
     """|input - target|, by default the mean of it; the derivative is 0 where they are equal.
 
@@ -144,6 +147,7 @@ def l1_loss(input: Any, target: Any, *, reduction: str = "mean", weight: Any = N
     return _weighted("l1_loss", losses, weight, reduction)
 
 
+@named
 def smooth_l1_loss(input: Any, target: Any, *, reduction: str = "mean", beta: float = 1.0) -> Any:
     """d²/(2·beta) where |d| < beta, else |d| - beta/2, with d = input - target.
 
@@ -157,8 +161,7 @@ def smooth_l1_loss(input: Any, target: Any, *, reduction: str = "mean", beta: fl
         TypeError: tensors that are not of real floating-point numbers.
     """
     check_reduction("smooth_l1_loss", reduction)
-    if not beta >= 0:
-        raise ValueError(f"smooth_l1_loss: beta must be >= 0, got {beta}")
+    check_number("smooth_l1_loss", "beta", beta, least=0)
     if beta == 0:
         losses = absolute_error(input, target, name="smooth_l1_loss")
     else:
@@ -166,6 +169,7 @@ def smooth_l1_loss(input: Any, target: Any, *, reduction: str = "mean", beta: fl
     return reduce_losses(losses, reduction)
 
 
+@named
 def huber_loss(
     input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None
 ) -> Any:
@@ -183,8 +187,7 @@ def huber_loss(
         TypeError: tensors that are not of real floating-point numbers.
     """
     check_reduction("huber_loss", reduction)
-    if not delta > 0:
-        raise ValueError(f"huber_loss: delta must be > 0, got {delta}")
+    check_number("huber_loss", "delta", delta, above=0)
     losses = smooth_error(input, target, name="huber_loss", beta=delta) * delta
     if weight is not None:
         losses, _ = _times_weight("huber_loss", losses, weight)

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..autograd import primitive
 from ..autograd.definition import MANY
+from ..refusal import check_integer, named
 from .creation import asarray
 
 __all__ = [
@@ -31,7 +32,9 @@ Axis = int | tuple[int, ...] | None
 
 
 def position(name: str, axis: int, ndim: int, argument: str = "axis") -> int:
-    """An axis counted from the front; ValueError in the name of `name` if there is none such."""
+    """An axis counted from the front; TypeError or ValueError in the name of `name` if there is
+    none such."""
+    check_integer(name, argument, axis)
     if not -ndim <= axis < ndim:
         raise ValueError(
             f"{name}: {argument} must be at least {-ndim} and below {ndim}, got {axis}"
@@ -112,6 +115,7 @@ def broadcast_shape(name: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(result)
 
 
+@named
 def broadcast_arrays(*arrays: Any) -> tuple[Any, ...]:
     """All arrays broadcast to their common shape.   Raises ValueError if there is none."""
     values = [asarray(x) for x in arrays]
@@ -119,6 +123,7 @@ def broadcast_arrays(*arrays: Any) -> tuple[Any, ...]:
     return tuple([broadcast_to(x, shape) for x in values])
 
 
+@named
 def meshgrid(*arrays: Any, indexing: str = "xy") -> tuple[Any, ...]:
     """Coordinate grids of vectors: result i is vector i along axis i, repeated along the others.
 
@@ -190,6 +195,7 @@ def permute_dims(B: Any, x: Any, /, axes: tuple[int, ...]) -> Any:
     return B.permute_dims(x, axes)
 
 
+@named
 def moveaxis(x: Any, source: int | tuple[int, ...], destination: int | tuple[int, ...], /) -> Any:
     """The axes `source` moved to the positions `destination`; the others keep their order.
 
@@ -243,6 +249,7 @@ def _concat(B: Any, *xs: Any, axis: int) -> Any:
     return B.concat(xs, axis=axis)
 
 
+@named
 def concat(arrays: Sequence[Any], /, *, axis: int | None = 0) -> Any:
     """Arrays one after the other along an axis they have (None: flattened).
 
@@ -263,6 +270,7 @@ def _stack(B: Any, *xs: Any, axis: int) -> Any:
     return B.stack(xs, axis=axis)
 
 
+@named
 def stack(arrays: Sequence[Any], /, *, axis: int = 0) -> Any:
     """Arrays of one shape side by side along a new axis.   Each gets its slice of g.
 
@@ -285,6 +293,7 @@ def cut(B: Any, x: Any, /, places: tuple[int, ...], *, axis: int) -> Any:
     return B.cut(x, places, axis=axis)
 
 
+@named
 def split(x: Any, indices_or_sections: Any, /, *, axis: int = 0) -> tuple[Any, ...]:
     """x cut along an axis, as a tuple of tensors.   d/dx = concat(g).
 

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from ..autograd import primitive
+from ..refusal import named
 from .creation import asarray
 from .datatype import astype
 from .decomposition import svdvals
@@ -45,6 +46,7 @@ def _floating(name: str, x: Any) -> Any:
     return x
 
 
+@named
 def vector_norm(x: Any, /, *, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> Any:
     """(Σ |x|^ord)^(1/ord) over `axis` (None: over all elements).
 
@@ -73,6 +75,7 @@ def vector_norm(x: Any, /, *, axis: Axis = None, keepdims: bool = False, ord: fl
     return _power_norm(x, axis=axis, ord=ord, keepdims=keepdims)
 
 
+@named
 def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
     """Norm of the matrices in the last two axes.
 

@@ -18,6 +18,7 @@ def _on_tensors(formula: Callable[..., Any]) -> Callable[..., Any]:
     return pull
 
 
+scaled = _on_tensors(PullReference.scaled)
 sigmoid_pull = _on_tensors(PullReference.sigmoid_pull)
 tanh_pull = _on_tensors(PullReference.tanh_pull)
 relu_pull = _on_tensors(PullReference.relu_pull)

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..autograd import primitive
 from ..autograd.runtime import make
+from ..refusal import named
 from .creation import asarray
 from .indexing import index_array, take
 from .manipulation import broadcast_to, expand_dims, position, reshape, whole_numbers
@@ -17,6 +18,7 @@ __all__ = [
 ]
 
 
+@named
 def repeat(x: Any, repeats: Any, /, *, axis: int | None = None) -> Any:
     """Every element several times in a row along an axis.   d/dx = g summed over the copies.
 
@@ -55,6 +57,7 @@ def repeat(x: Any, repeats: Any, /, *, axis: int | None = None) -> Any:
     return take(x, make(backend, source, None), axis=axis)
 
 
+@named
 def tile(x: Any, repetitions: tuple[int, ...], /) -> Any:
     """x repeated as a whole, `repetitions[i]` times along axis i; axes are added in front.
 
@@ -132,6 +135,7 @@ def _widths(pad_width: Any, ndim: int) -> tuple[tuple[int, int], ...]:
     return widths
 
 
+@named
 def pad(x: Any, pad_width: Any, mode: str = "constant", *, constant_values: Any = 0) -> Any:
     """x with a border around it.   d/dx = g, each border element added to where it came from.
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..autograd import primitive
 from ..autograd.runtime import make
+from ..refusal import named
 from .creation import asarray
 from .indexing import take
 from .reduction import has_axis
@@ -41,6 +42,7 @@ def argmin(B: Any, x: Any, /, *, axis: int | None = None, keepdims: bool = False
     return B.argmin(x, axis=axis, keepdims=keepdims)
 
 
+@named
 def nonzero(x: Any, /) -> tuple[Any, ...]:
     """Positions of the nonzero elements in row-major order: one vector for each axis.
 
@@ -57,6 +59,7 @@ def _searchsorted(B: Any, x1: Any, x2: Any, *, side: str) -> Any:
     return B.searchsorted(x1, x2, side=side)
 
 
+@named
 def searchsorted(x1: Any, x2: Any, /, *, side: str = "left", sorter: Any = None) -> Any:
     """Where each element of x2 would be inserted into the ascending vector x1 to keep its order.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..autograd.runtime import make
+from ..refusal import named
 from .creation import asarray
 
 __all__ = [
@@ -47,6 +48,7 @@ def _parts(name: str, x: Any) -> list[Any]:
     return [make(x._backend, a, None) for a in getattr(x._backend, name)(x._data)]
 
 
+@named
 def unique_all(x: Any, /) -> UniqueAllResult:
     """The distinct elements, ascending; where each occurs first in the flattened x; for every
     element of x (in its shape) which of them it is; and how often each occurs.
@@ -56,16 +58,19 @@ def unique_all(x: Any, /) -> UniqueAllResult:
     return UniqueAllResult(*_parts("unique_all", x))
 
 
+@named
 def unique_counts(x: Any, /) -> UniqueCountsResult:
     """The distinct elements, ascending, and how often each occurs; see `unique_all`."""
     return UniqueCountsResult(*_parts("unique_counts", x))
 
 
+@named
 def unique_inverse(x: Any, /) -> UniqueInverseResult:
     """The distinct elements, ascending, and which of them each element is; see `unique_all`."""
     return UniqueInverseResult(*_parts("unique_inverse", x))
 
 
+@named
 def unique_values(x: Any, /) -> Any:
     """The distinct elements, ascending; see `unique_all`."""
     x = asarray(x)

@@ -10,6 +10,7 @@ from typing import Any
 from ..autograd.mutation import note_mutation
 from ..autograd.runtime import make
 from ..backend import Backend
+from ..backend.quiet import quiet
 from ..tensor import Tensor
 
 Group = dict[str, Any]
@@ -113,6 +114,7 @@ class Optimizer:
                 elif p.grad is not None:
                     p.grad = p.grad.detach() * 0
 
+    @quiet()
     def step(self) -> None:
         """Change every parameter that has a gradient; the others stay, and so does their state."""
         number = 0

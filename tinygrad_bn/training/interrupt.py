@@ -1,4 +1,4 @@
-"""Ctrl-C between steps: the step in hand is finished, so that what is saved is consistent."""
+"""Ctrl-C and SIGTERM between steps: the one in hand is finished, so what is saved is consistent."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class TrainingInterrupted(KeyboardInterrupt):
-    """Training was stopped by Ctrl-C after a whole step.
+    """Training was stopped by Ctrl-C (or SIGTERM) after a whole step.
 
     Attributes:
         step: the number of steps made.
@@ -24,27 +24,38 @@ class TrainingInterrupted(KeyboardInterrupt):
 
 
 class InterruptGuard:
-    """`with InterruptGuard() as guard:` the first Ctrl-C sets `guard.requested`.
+    """`with InterruptGuard() as guard:` the first Ctrl-C, or SIGTERM, sets `guard.requested`.
 
-    A second one raises KeyboardInterrupt at once. Outside the main thread, where Python delivers
-    no signals, and where someone else handles Ctrl-C, nothing changes.
+    A second one does at once what it always does. Outside the main thread, where Python delivers
+    no signals, and where someone else handles the signal, nothing changes.
+
+    Attributes:
+        requested: whether to stop after the step in hand.
+        signal: the number of the signal that asked for it; None before.
     """
 
     def __init__(self) -> None:
         self.requested = False
-        self._previous: Any = None
+        self.signal: int | None = None
+        self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> InterruptGuard:
         main = threading.current_thread() is threading.main_thread()
-        if main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            self._previous = signal.signal(signal.SIGINT, self._note)
+        ordinary = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+        for number, handler in ordinary.items():
+            if main and signal.getsignal(number) is handler:
+                self._previous[number] = signal.signal(number, self._note)
         return self
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.requested = True
-        signal.signal(signal.SIGINT, self._previous)
+        self.signal = number
+        self._restore()
 
     def __exit__(self, *exc: object) -> None:
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
-            self._previous = None
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous.clear()

@@ -17,6 +17,7 @@ from ..serialization import CheckpointError, FilePath, load_checkpoint, save_che
 from ..tensor import Tensor
 from .callbacks import Callback, EarlyStopping
 from .checks import check_arguments
+from .divergence import Divergence, first_bad
 from .interrupt import InterruptGuard, TrainingInterrupted
 from .plan import Plan
 from .progress import Silent, reporter
@@ -44,6 +45,8 @@ class Trainer:
     Attributes:
         step, epoch: how many steps and whole epochs have been made.
         history: {"loss": one number per step, "validation": dicts of step, epoch and values}.
+        diverged: the first step whose loss was NaN or infinite, None if there was none, of the
+            losses that have been read (all, after `history`); `fit` warns of it.
 
     Raises:
         ValueError: another `schedule_each`, clip_norm <= 0, a metric called 'loss'.
@@ -78,13 +81,21 @@ class Trainer:
         self._history: dict[str, list[Any]] = {"loss": [], "validation": []}
         self._pending: list[Tensor] = []
         self._stopping = False
+        self.diverged: int | None = None
 
     @property
     def history(self) -> dict[str, list[Any]]:
         """Losses by step, and validations."""
-        self._history["loss"] += [float(loss) for loss in self._pending]
-        self._pending.clear()
+        self._read_losses()
         return self._history
+
+    def _read_losses(self) -> None:
+        losses = self._history["loss"]
+        fresh = [float(loss) for loss in self._pending]
+        self._pending.clear()
+        if self.diverged is None:
+            self.diverged = first_bad(fresh, len(losses) + 1)
+        losses += fresh
 
     def stop(self) -> None:
         """End the training after this step."""
@@ -109,7 +120,7 @@ class Trainer:
         loss = loss.detach()
         self._pending.append(loss)
         if len(self._pending) >= _PENDING:
-            self.history  # noqa: B018  (reads the losses)
+            self._read_losses()
         return loss
 
     def evaluate(self, loader: Iterable[Any]) -> dict[str, float]:
@@ -117,6 +128,7 @@ class Trainer:
 
         Raises ValueError when the loader has no samples.
         """
+        self._read_losses()
         totals = dict.fromkeys(("loss", *self.metrics), 0.0)
         count = 0
         training = self.model.training
@@ -165,8 +177,8 @@ class Trainer:
             early_stopping: watches the validations.
 
         Raises:
-            TrainingInterrupted: after Ctrl-C; the step in hand has been finished and, with
-                `checkpoint_path`, the state has been saved.
+            TrainingInterrupted: after Ctrl-C or SIGTERM; the step in hand has been finished and,
+                with `checkpoint_path`, the state has been saved.
             CheckpointError: `resume_from` is damaged or of another model.
             ValueError: arguments that contradict one another, an empty loader.
         """
@@ -185,16 +197,19 @@ class Trainer:
         plan.rewind()
         self.model.train()
         self._stopping = early_stopping is not None and early_stopping.stopped
+        warner = Divergence(self)
         with InterruptGuard() as guard, reporter(self.progress, plan.total_steps()) as show:
             while not self._stopping and not plan.reached(self.step, self.epoch):
-                self._epoch(plan, guard, show)
+                self._epoch(plan, guard, show, warner)
+        self._read_losses()
+        warner.check(1)
         if plan.checkpoint_path is not None:
             self._save(plan)
         if early_stopping is not None:
             early_stopping.finish(self.model)
         return self.history
 
-    def _epoch(self, plan: Plan, guard: InterruptGuard, show: Silent) -> None:
+    def _epoch(self, plan: Plan, guard: InterruptGuard, show: Silent, warner: Divergence) -> None:
         """What is left of an epoch."""
         length = len(plan.loader)
         for number, batch in enumerate(plan.loader, plan.first_batch() + 1):
@@ -202,6 +217,7 @@ class Trainer:
             if self.scheduler is not None and self.schedule_each == "step":
                 self.scheduler.step()
             show.step(self.step, self.epoch, loss)
+            warner.check(2)
             for callback in self.callbacks:
                 callback.on_step(self)
             if plan.validation_due(self.step):
@@ -271,6 +287,7 @@ class Trainer:
         check_state(self.model, state["model"])  # first: it says best what is different
         load_together([*parts, (self.model, state["model"])])
         self.step, self.epoch, self._history, self._pending = step, epoch, history, []
+        self.diverged = first_bad(history["loss"], 1)
 
     def _save(self, plan: Plan) -> None:
         self.save_checkpoint(plan.checkpoint_path, plan.loader, plan.early_stopping)  # type: ignore[arg-type]

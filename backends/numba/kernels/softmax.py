@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..compiler import driver, kernel, maker
+from ..compiler import driver, kernel
 from .exponential import exp
+from .ranking import rank, ranked
 
 ELEMENTS = 4096
 """About how many a block of rows has; the same for any number of threads."""
-LANES = 64
-"""Maxima that are taken side by side."""
 CHUNK = 1024
 """Terms of a sum in the dtype of x; the sums of chunks are added in float64."""
 
@@ -31,27 +30,12 @@ def height(x: Any) -> Any:
 
 
 @kernel
-def greatest(row: Any, lanes: Any) -> Any:
-    """The greatest element of those that are not NaN, or NaN if the first is one.
-
-    That is enough: a NaN makes the sum of exponentials NaN by itself. The maximum is taken lane by
-    lane, because comparisons that mind NaN are not reordered for vector registers.
-    """
-    width = lanes.size
-    top = row[0]
-    whole = row.size // width * width
-    if whole:
-        for j in range(width):
-            lanes[j] = row[j]
-        for i in range(width, whole, width):
-            for j in range(width):
-                value = row[i + j]
-                lanes[j] = value if value > lanes[j] else lanes[j]
-        for j in range(width):
-            top = lanes[j] if lanes[j] > top else top
-    for i in range(whole, row.size):
-        top = row[i] if row[i] > top else top
-    return top
+def greatest(row: Any) -> Any:
+    """The greatest element by `rank`; a NaN it misses makes the exponentials' sum NaN by itself."""
+    top = rank(row[0])
+    for i in range(row.size):
+        top = max(top, rank(row[i]))
+    return ranked(top)
 
 
 @kernel
@@ -90,12 +74,11 @@ def product_of(a: Any, b: Any) -> Any:
     return total
 
 
-@maker
+@kernel
 def shift(x: Any, y: Any) -> None:
     """y = x - max x of each row."""
-    lanes = np.empty(LANES, x.dtype)
     for r in range(x.shape[0]):
-        top = greatest(x[r], lanes)
+        top = greatest(x[r])
         for i in range(x.shape[1]):
             y[r, i] = x[r, i] - top
 

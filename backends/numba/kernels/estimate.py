@@ -1,0 +1,32 @@
+"""The population estimate of batch norm, moved towards a batch's statistics."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..compiler import driver
+
+
+@driver
+def advance(
+    old_mean: Any, old_var: Any, mean: Any, var: Any, rate: Any, new_mean: Any, new_var: Any
+) -> bool:
+    """old + (new - old)·rate of both; False, with nothing of use written, if one is not finite."""
+    number = mean.dtype.type
+    share = number(rate)
+    good = True
+    for c in range(mean.size):
+        new_mean[c] = old_mean[c] + (mean[c] - old_mean[c]) * share
+        new_var[c] = old_var[c] + (var[c] - old_var[c]) * share
+        good = good and math.isfinite(mean[c] + var[c])
+    return good
+
+
+@advance.examples
+def _(rng: np.random.Generator, dtype: Any) -> Iterator[tuple[Any, ...]]:
+    arrays = [rng.random(5).astype(dtype) for _ in range(4)]
+    yield *arrays, 0.1, np.zeros(5, dtype), np.zeros(5, dtype)

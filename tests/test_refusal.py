@@ -1,0 +1,142 @@
+"""Options that will not do: errors name the function, the argument, the constraint, the value."""
+
+import functools
+import inspect
+import re
+
+import numpy as np
+import pytest
+
+import tinygrad_bn as tg
+from tinygrad_bn import data, nn
+from tinygrad_bn.refusal import check_integer, check_number, named
+
+F = nn.functional
+X = tg.Tensor(np.linspace(0.1, 1.0, 12).reshape(3, 4))
+LABELS = tg.Tensor([0, 1, 2])
+
+NUMBERS = [
+    (tg.leaky_relu, (X,), "negative_slope"),
+    (tg.elu, (X,), "alpha"),
+    (tg.softplus, (X,), "beta"),
+    (tg.softplus, (X,), "threshold"),
+    (tg.cross_entropy, (X, LABELS), "label_smoothing"),
+    (tg.huber_loss, (X, X), "delta"),
+    (tg.smooth_l1_loss, (X, X), "beta"),
+    (F.batch_norm, (X,), "eps"),
+    (F.batch_norm, (X,), "slope"),
+    (F.layer_norm, (X, 4), "eps"),
+    (F.group_norm, (X, 2), "eps"),
+]
+INTEGERS = [
+    (tg.cross_entropy, (X, LABELS), "ignore_index"),
+    (tg.nll_loss, (X, LABELS), "ignore_index"),
+    (tg.one_hot, (LABELS,), "num_classes"),
+    (tg.eye, (3,), "k"),
+    (tg.split, (X, 2), "axis"),
+    (tg.take, (X, LABELS), "axis"),
+    (tg.linalg.trace, (X,), "offset"),
+    (tg.linalg.diagonal, (X,), "offset"),
+    (F.group_norm, (X,), "num_groups"),
+    (F.batch_norm, (X,), "ghost_size"),
+]
+RANGES = [
+    (tg.cross_entropy, (X, LABELS), {"label_smoothing": 1.5}, "must be in [0, 1], got 1.5"),
+    (tg.cross_entropy, (X, LABELS), {"label_smoothing": float("nan")}, "in [0, 1], got nan"),
+    (tg.huber_loss, (X, X), {"delta": 0}, "delta must be > 0, got 0"),
+    (tg.smooth_l1_loss, (X, X), {"beta": -1.0}, "beta must be >= 0, got -1.0"),
+    (tg.full, ((2,), 1j), {"dtype": "float32"}, "must be real for dtype float32, got 1j"),
+    (tg.full_like, (X, 1j), {}, "fill_value must be real for dtype float64, got 1j"),
+    (tg.where, (1j, X, X), {}, "condition must be boolean"),
+    (data.mnist, (5,), {}, "root must be the path of a folder, got 5"),
+    (data.mnist, (), {"subset": "no"}, "subset must be None or a bool, got 'no'"),
+    (data.mnist, ("x",), {"download_url": 5}, "download_url must be a string, got 5"),
+    (F.dropout, ("a",), {}, "x must be a tensor, got str"),
+    (tg.mse_loss, (X, X), {"reduction": ["mean"]}, "reduction must be one of"),
+]
+
+
+def name_of(value):
+    return value.__name__ if callable(value) else None
+
+
+@pytest.mark.parametrize("value", ["a", None, (1.0,), 1j, True], ids=repr)
+@pytest.mark.parametrize(("function", "args", "option"), NUMBERS, ids=name_of)
+def test_numbers(function, args, option, value):
+    text = rf"^{function.__name__}: {option} must be a number, got {re.escape(repr(value))}"
+    with pytest.raises(TypeError, match=text):
+        function(*args, **{option: value})
+
+
+@pytest.mark.parametrize("value", ["a", 1.5, (1,), float("nan")], ids=repr)
+@pytest.mark.parametrize(("function", "args", "option"), INTEGERS, ids=name_of)
+def test_integers(function, args, option, value):
+    text = rf"{function.__name__}: {option} must be an integer, got {re.escape(repr(value))}"
+    with pytest.raises(TypeError, match=text):
+        function(*args, **{option: value})
+
+
+@pytest.mark.parametrize(("function", "args", "options", "text"), RANGES, ids=name_of)
+def test_ranges_and_kinds(function, args, options, text):
+    with pytest.raises((TypeError, ValueError), match=re.escape(text)) as info:
+        function(*args, **options)
+    assert str(info.value).startswith(f"{function.__name__}: ")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        functools.partial(tg.zeros, (2,), dtype=1.5),
+        functools.partial(tg.linalg.svd, "a"),
+        functools.partial(tg.nll_loss, X, None),
+        functools.partial(tg.mse_loss, object(), X),
+        functools.partial(tg.diff, X, n="a"),
+        functools.partial(tg.outer, "a", X),
+        functools.partial(tg.linalg.cross, X, X, axis="a"),
+        functools.partial(F.batch_norm, X, axis="a"),
+        functools.partial(F.batch_norm, X, residual=1.5),
+        functools.partial(F.group_norm, X, 2, weight="a"),
+    ],
+    ids=lambda call: call.func.__name__,
+)
+def test_whatever_goes_wrong_names_the_function(call):
+    with pytest.raises((TypeError, ValueError), match=f"^{call.func.__name__}: "):
+        call()
+
+
+def test_named_tells_the_arguments():
+    @named
+    def f(x, *, option=1):
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match=r"^f: no \(x of shape \(3, 4\), option='a'\)$") as info:
+        f(X, option="a")
+    assert isinstance(info.value.__cause__, ValueError)
+    with pytest.raises(ValueError, match=r"^f: no \(x=5\)$"):
+        f(5)
+    with pytest.raises(TypeError, match=r"^test_named_tells_the_arguments.<locals>.f\(\) missing"):
+        f()
+    assert list(inspect.signature(f).parameters) == ["x", "option"]
+
+
+def test_named_leaves_other_errors_alone():
+    class OwnError(ValueError):
+        pass
+
+    for error in (OwnError("no"), RuntimeError("no"), ValueError("f: said already")):
+
+        @named
+        def f(error=error):
+            raise error
+
+        with pytest.raises(type(error)) as info:
+            f()
+        assert info.value is error
+
+
+def test_checks():
+    check_number("f", "x", np.float32(1.0), least=1, most=1)
+    check_number("f", "x", 2, above=1)
+    assert check_integer("f", "x", np.int8(3)) == 3
+    with pytest.raises(TypeError, match="f: x must be an integer, got True"):
+        check_integer("f", "x", True)
