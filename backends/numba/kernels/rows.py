@@ -10,6 +10,7 @@ by row, the second one took five times as long.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -497,3 +498,45 @@ def gate(
         maps = parameters(x, k, mean, low, rstd, gamma, beta)
         for r in prange(x.shape[1]):
             gate_residual_row(g[k, r], x[k, r], residual[k, r], maps, act, slope, h[k, r])
+
+
+# -------------------------------------------------------------------------------------- examples
+
+
+@forward.examples
+def _(rng: np.random.Generator, dtype: Any) -> Iterator[tuple[Any, ...]]:
+    for shape, act in (((1, 60, 100), 0), ((2, 1030, 70), 1)):
+        x = rng.standard_normal(shape).astype(dtype)
+        gamma, beta = rng.standard_normal((2, shape[2])).astype(dtype)
+        stats = np.zeros((4, shape[0] * shape[2]), dtype)
+        yield x, gamma, beta, x.copy(), act, np.zeros_like(x), stats, 1, 1e-5, act, 0.0
+
+
+@statistics.examples
+def _(rng: np.random.Generator, dtype: Any) -> Iterator[tuple[Any, ...]]:
+    x = rng.standard_normal((1, 1030, 70)).astype(dtype)
+    yield x, 1, 1e-5, np.zeros((4, 70), dtype)
+
+
+@write.examples
+def _(rng: np.random.Generator, dtype: Any) -> Iterator[tuple[Any, ...]]:
+    x = rng.standard_normal((1, 1030, 70)).astype(dtype)
+    vectors = rng.random((5, 70)).astype(dtype)
+    yield x, *vectors, x.copy(), 1, np.zeros_like(x), 2, 0.1
+
+
+@backward.examples
+def _(rng: np.random.Generator, dtype: Any) -> Iterator[tuple[Any, ...]]:
+    for shape, act in (((1, 60, 100), 0), ((2, 1030, 70), 2)):
+        g, x = rng.standard_normal((2, *shape)).astype(dtype)
+        mean, low, rstd = rng.random((3, shape[0] * shape[2])).astype(dtype)
+        gamma, beta = rng.standard_normal((2, shape[2])).astype(dtype)
+        sums = np.zeros((2, mean.size), dtype)
+        yield g, x, mean, low, rstd, gamma, beta, np.zeros_like(x), *sums, 1, act, 0.1
+
+
+@gate.examples
+def _(rng: np.random.Generator, dtype: Any) -> Iterator[tuple[Any, ...]]:
+    g, x = rng.standard_normal((2, 1, 1030, 70)).astype(dtype)
+    vectors = rng.random((5, 70)).astype(dtype)
+    yield g, x, *vectors, x.copy(), np.zeros_like(x), 1, 0.0

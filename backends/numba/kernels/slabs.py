@@ -9,6 +9,7 @@ first-level cache.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -364,3 +365,48 @@ def gate(
                 zero,
                 h[k, n, c],
             )
+
+
+# -------------------------------------------------------------------------------------- examples
+
+_SHAPES = (((1, 7, 5, 33), 0), ((2, 3, 4, 1030), 1))
+
+
+@forward.examples
+def _(rng: np.random.Generator, dtype: Any) -> Iterator[tuple[Any, ...]]:
+    for shape, act in _SHAPES:
+        x = rng.standard_normal(shape).astype(dtype)
+        gamma, beta = rng.standard_normal((2, shape[2])).astype(dtype)
+        stats = np.zeros((4, shape[0] * shape[2]), dtype)
+        yield x, gamma, beta, x.copy(), act, np.zeros_like(x), stats, 1, 1e-5, act, 0.0
+
+
+@statistics.examples
+def _(rng: np.random.Generator, dtype: Any) -> Iterator[tuple[Any, ...]]:
+    for shape, _ in _SHAPES:
+        x = rng.standard_normal(shape).astype(dtype)
+        yield x, 1, 1e-5, np.zeros((4, shape[0] * shape[2]), dtype)
+
+
+@write.examples
+def _(rng: np.random.Generator, dtype: Any) -> Iterator[tuple[Any, ...]]:
+    x = rng.standard_normal((1, 3, 4, 1030)).astype(dtype)
+    vectors = rng.random((5, 4)).astype(dtype)
+    yield x, *vectors, x.copy(), 1, np.zeros_like(x), 2, 0.1
+
+
+@backward.examples
+def _(rng: np.random.Generator, dtype: Any) -> Iterator[tuple[Any, ...]]:
+    for shape, act in _SHAPES:
+        g, x = rng.standard_normal((2, *shape)).astype(dtype)
+        mean, low, rstd = rng.random((3, shape[0] * shape[2])).astype(dtype)
+        gamma, beta = rng.standard_normal((2, shape[2])).astype(dtype)
+        sums = np.zeros((2, mean.size), dtype)
+        yield g, x, mean, low, rstd, gamma, beta, np.zeros_like(x), *sums, 1, act, 0.1
+
+
+@gate.examples
+def _(rng: np.random.Generator, dtype: Any) -> Iterator[tuple[Any, ...]]:
+    g, x = rng.standard_normal((2, 1, 3, 4, 1030)).astype(dtype)
+    vectors = rng.random((5, 4)).astype(dtype)
+    yield g, x, *vectors, x.copy(), np.zeros_like(x), 1, 0.0
