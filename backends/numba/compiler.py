@@ -33,6 +33,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from types import FunctionType
 from typing import Any
@@ -186,6 +187,12 @@ class Driver:
             return self.parallel(*arguments)
         finally:
             threads.leave()
+
+    @property
+    def title(self) -> str:
+        """Its module and the name under which the module has it: 'softmax.cross_entropy'."""
+        names = [n for n, value in vars(sys.modules[self.__module__]).items() if value is self]
+        return f"{self.__module__.rpartition('.')[2]}.{names[0] if names else self.__name__}"
 
     def examples(self, function: Examples) -> Examples:
         """A decorator: a function of a random generator and a dtype that yields arguments."""

@@ -17,12 +17,11 @@ def preparations() -> list[tuple[str, Callable[[], object]]]:
         return []
     steps: list[tuple[str, Callable[[], object]]] = []
     for driver in compiler.DRIVERS:
-        name = f"{driver.__module__.rpartition('.')[2]}.{driver.__name__}"
         for dtype in DTYPES:
             for arguments in driver.example_arguments(dtype):
                 for form in ("serial", "parallel"):
                     compile = functools.partial(
                         driver.compile, arguments, parallel=form == "parallel"
                     )
-                    steps.append((f"{name}, {form}", compile))
+                    steps.append((f"{driver.title}, {form}", compile))
     return steps

@@ -9,11 +9,10 @@ COUNTS = (1, 2, 3, 8)
 def package_drivers():
     """The drivers that the package itself defines, by name."""
     NumbaBackend()
-    return {
-        f"{driver.__module__.removeprefix('tinygrad_bn.backends.numba.')}.{driver.__name__}": driver
-        for driver in compiler.DRIVERS
-        if driver.__module__.startswith("tinygrad_bn.")
-    }
+    drivers = [d for d in compiler.DRIVERS if d.__module__.startswith("tinygrad_bn.")]
+    named = {driver.title: driver for driver in drivers}
+    assert len(named) == len(drivers), "two drivers have one name"
+    return named
 
 
 def outcome(form, driver, number, dtype):

@@ -28,18 +28,6 @@ def test_examples_are_plain(name):
 
 
 @EVERY
-def test_examples_are_the_same_each_time(name):
-    def read():
-        return [
-            [a.tobytes() if isinstance(a, np.ndarray) else a for a in arguments]
-            for arguments in DRIVERS[name].example_arguments("float32")
-            if not hasattr(arguments, "arrays")
-        ]
-
-    assert read() == read()
-
-
-@EVERY
 def test_no_thread_calls_blas(name):
     """A matrix product inside a parallel loop can hang OpenMP."""
     driver = DRIVERS[name]
@@ -82,4 +70,4 @@ def test_nor_on_the_threading_layer(workshop, layer):
 def test_warming_up_covers_every_driver():
     steps = [what for what, _ in warm_up.preparations()]
     for name in DRIVERS:
-        assert any(what.startswith(f"{name.removeprefix('kernels.')}, serial") for what in steps)
+        assert any(what == f"{name}, serial" for what in steps)
