@@ -13,7 +13,7 @@ import numpy as np
 from tinygrad_bn.backend.normalization_plan import NormalizationPlan
 
 from ..numpy.normalization import NumPyNormalization
-from .kernels import estimate, rows, slabs
+from .kernels import estimate, rows, rows_grad, slabs, slabs_grad
 from .layout import form_of
 
 _STAT: dict[str, Any] = {
@@ -149,7 +149,7 @@ class NumbaNormalization(NumPyNormalization):
             )
         dtype, n = _STAT[x.dtype.char], form.parameters
         h, out = form.empty(dtype)
-        kernels = rows if form.rows else slabs
+        kernels = rows_grad if form.rows else slabs_grad
         kernels.gate(
             x.size,
             form.view(g, dtype),
@@ -189,7 +189,7 @@ class NumbaNormalization(NumPyNormalization):
         dtype, n = _STAT[x.dtype.char], form.parameters
         dx, out = form.empty(dtype)
         dgamma, dbeta = np.empty(mean.shape, dtype), np.empty(mean.shape, dtype)
-        kernels = rows if form.rows else slabs
+        kernels = rows_grad if form.rows else slabs_grad
         kernels.backward(
             x.size,
             form.view(g, dtype),

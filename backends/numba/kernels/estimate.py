@@ -22,7 +22,7 @@ def advance(
     for c in range(mean.size):
         new_mean[c] = old_mean[c] + (mean[c] - old_mean[c]) * share
         new_var[c] = old_var[c] + (var[c] - old_var[c]) * share
-        good = good and math.isfinite(mean[c] + var[c])
+        good = good and abs(mean[c] + var[c]) < math.inf  # isfinite is x - x: reordered away
     return good
 
 
