@@ -13,6 +13,7 @@ import numpy as np
 from tinygrad_bn.backend.reference_pull import PullReference
 
 from ..numpy.activation import NumPyActivation
+from . import memory
 from .compiler import Driver
 from .kernels import elementwise, softmax
 
@@ -25,7 +26,7 @@ def _takes(x: Any, letters: str) -> bool:
 
 def _applied(driver: Driver, *arrays: Any) -> Any:
     """What an elementwise driver makes of arrays of one shape, in a new one."""
-    out = np.empty_like(arrays[0])
+    out = memory.empty(arrays[0].shape, arrays[0].dtype)
     driver(2 * out.size, *[a.reshape(-1) for a in (*arrays, out)])
     return out
 
@@ -128,7 +129,7 @@ class NumbaActivation(NumPyActivation, PullReference):
         """Loss and slope of all rows in one pass."""
         if x.ndim != 2 or not _takes(x, _EITHER) or not target.flags.carray:
             return super().class_cross_entropy(x, target, reduction=reduction)
-        slope = np.empty_like(x)
+        slope = memory.empty(x.shape, x.dtype)
         totals, losses = np.empty((2, x.shape[0]), x.dtype)
         weight = 1 / x.shape[0] if reduction == "mean" else 1.0
         softmax.cross_entropy(4 * x.size, x, target, totals, losses, slope, weight)
@@ -138,6 +139,6 @@ class NumbaActivation(NumPyActivation, PullReference):
 
 def _over_rows(driver: Driver, width: int, *arrays: Any) -> Any:
     """What a driver makes of arrays of one shape, seen as rows, in a new one."""
-    out = np.empty_like(arrays[0])
+    out = memory.empty(arrays[0].shape, arrays[0].dtype)
     driver(4 * out.size, *[a.reshape(-1, width) for a in (*arrays, out)])
     return out

@@ -25,7 +25,7 @@ class _Table:
         n = len(rows[0])
         table = np.array([id(array) for row in rows for array in row]).reshape(-1, n)
         sizes, starts = np.empty(n, np.int64), np.empty(n + 1, np.int64)
-        self.number = dtype.type
+        self.dtype = dtype
         self.total = -1
         if dtype.char in _LETTERS:
             self.total = survey(0, table, sizes, starts, len(rows) - 1, id(dtype))
@@ -67,10 +67,8 @@ class NumbaOptim(OptimReference):
                 nesterov=nesterov,
                 maximize=maximize,
             )
-        numbers = map(table.number, (lr, momentum, 1 - dampening, weight_decay))
-        kernels.sgd(
-            table.total * 5, *table.arguments, fresh, *numbers, bool(nesterov), bool(maximize)
-        )
+        numbers = np.array((lr, momentum, 1 - dampening, weight_decay), table.dtype)
+        kernels.sgd(table.total * 5, *table.arguments, fresh, numbers, int(nesterov), int(maximize))
         return params, held
 
     def adam_step(
@@ -109,12 +107,10 @@ class NumbaOptim(OptimReference):
                 amsgrad=amsgrad,
                 maximize=maximize,
             )
-        number, (beta1, beta2) = table.number, betas
-        rates = (lr / (1 - np.power(beta1, steps))).astype(number)
-        corrections = (1 / np.sqrt(1 - np.power(beta2, steps))).astype(number)
+        beta1, beta2 = betas
+        rates = (lr / (1 - np.power(beta1, steps))).astype(table.dtype)
+        corrections = (1 / np.sqrt(1 - np.power(beta2, steps))).astype(table.dtype)
         keep, decay = (1 - lr * weight_decay, 0.0) if decoupled else (1.0, weight_decay)
-        numbers = map(number, (keep, 1 - beta1, beta2, 1 - beta2, eps, decay))
-        kernels.adam(
-            table.total * 7, *table.arguments, rates, corrections, *numbers, bool(maximize)
-        )
+        numbers = np.array((keep, 1 - beta1, beta2, 1 - beta2, eps, decay), table.dtype)
+        kernels.adam(table.total * 7, *table.arguments, rates, corrections, numbers, int(maximize))
         return params, means, squares, peaks

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from tinygrad_bn.backend import Backend, BackendUnavailableError
+from tinygrad_bn.backend.normalization_statistics import SHORT
 from tinygrad_bn.backend.reference_indexing import element_numbers, is_basic
 
 from .activation import NumPyActivation
-from .normalization import NumPyNormalization
+from .normalization import UNTHREADED, NumPyNormalization
 
 Axis = int | tuple[int, ...] | None
 
@@ -59,6 +60,14 @@ class NumPyBackend(NumPyActivation, NumPyNormalization, Backend):
         return isinstance(array, np.ndarray) and array.base is None
 
     # --------------------------------------------------------------------------- reductions
+
+    def fit(self, g: Any, *, shape: tuple[int, ...], dtype: Any) -> Any:
+        """The gradient of a bias is a sum of rows: a short way for that."""
+        if g.ndim != 2 or g.shape[1:] != shape or g.dtype != dtype:
+            return super().fit(g, shape=shape, dtype=dtype)
+        if g.shape[0] <= SHORT and g.size <= UNTHREADED and dtype.char in "fd":
+            return self._sum(g, (0,))
+        return _sum(g, axis=0)
 
     def sum(
         self, x: Any, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool = False

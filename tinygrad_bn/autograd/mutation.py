@@ -15,16 +15,19 @@ from typing import Any
 from .graph import Node, next_sequence
 from .state import watch
 
-_changed: dict[int, tuple[int, Any]] = {}
+_changed: dict[int, list[Any]] = {}
 
 
 def note_mutation(backend: Any, array: Any) -> None:
     """Record that the memory behind `array` has been written to."""
     owner = backend.storage(array)
     key = id(owner)
-    forget = partial(_forget, key)
-    watch.latest_mutation = next_sequence()
-    _changed[key] = (watch.latest_mutation, weakref.ref(owner, forget))
+    watch.latest_mutation = sequence = next_sequence()
+    noted = _changed.get(key)
+    if noted is None:
+        _changed[key] = [sequence, weakref.ref(owner, partial(_forget, key))]
+    else:
+        noted[0] = sequence
 
 
 def _forget(key: int, _: Any) -> None:

@@ -119,22 +119,23 @@ class Optimizer:
         """Change every parameter that has a gradient; the others stay, and so does their state."""
         number = 0
         for group in self.param_groups:
-            batches: dict[Backend, list[tuple[int, Tensor]]] = {}
+            batches: dict[Backend, list[tuple[int, Tensor, Tensor]]] = {}
             for p in group["params"]:
-                if p.grad is not None:
-                    batches.setdefault(p._backend, []).append((number, p))
+                g = p.grad
+                if g is not None:
+                    batches.setdefault(p._backend, []).append((number, p, g))
                 number += 1
             for backend, numbered in batches.items():
                 self._update(backend, group, numbered)
 
-    def _update(self, backend: Backend, group: Group, numbered: list[tuple[int, Tensor]]) -> None:
-        states = [self.state.setdefault(i, {}) for i, _ in numbered]
-        params = [p for _, p in numbered]
-        arrays = [p._data for p in params]
-        grads = [p.grad._data for p in params]  # type: ignore[union-attr]
-        for p, array in zip(
-            params, self.update(backend, group, arrays, grads, states), strict=True
-        ):
+    def _update(
+        self, backend: Backend, group: Group, numbered: list[tuple[int, Tensor, Tensor]]
+    ) -> None:
+        states = [self.state.setdefault(i, {}) for i, _, _ in numbered]
+        arrays = [p._data for _, p, _ in numbered]
+        grads = [g._data for _, _, g in numbered]
+        updated = self.update(backend, group, arrays, grads, states)
+        for (_, p, _), array in zip(numbered, updated, strict=True):
             p._data = array
             note_mutation(backend, array)
 

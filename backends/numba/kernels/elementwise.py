@@ -37,7 +37,7 @@ def _map(step: Any) -> Driver:
     @apply.examples
     def _(rng: Any, dtype: Any) -> Iterator[tuple[Any, ...]]:
         x = rng.standard_normal(3 * BLOCK + 5).astype(dtype)
-        yield x, np.empty_like(x)
+        yield x, np.zeros_like(x)
 
     return apply
 
@@ -60,7 +60,7 @@ def _map_two(step: Any) -> Driver:
     @apply.examples
     def _(rng: Any, dtype: Any) -> Iterator[tuple[Any, ...]]:
         g, x = rng.standard_normal((2, 3 * BLOCK + 5)).astype(dtype)
-        yield g, x, np.empty_like(x)
+        yield g, x, np.zeros_like(x)
 
     return apply
 

@@ -7,12 +7,14 @@ Numbers come in the dtype of the arrays.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 from numba import prange
 
-from ..compiler import driver, kernel
-from .tables import column, part
+from ..compiler import Held, driver, kernel
+from .tables import BLOCK, column, part
 
 
 @kernel
@@ -61,18 +63,11 @@ def sgd_momentum(
 
 @driver
 def sgd(
-    table: Any,
-    sizes: Any,
-    starts: Any,
-    fresh: Any,
-    lr: Any,
-    momentum: Any,
-    rest: Any,
-    decay: Any,
-    nesterov: Any,
-    maximize: Any,
+    table: Any, sizes: Any, starts: Any, fresh: Any, numbers: Any, nesterov: Any, maximize: Any
 ) -> None:
-    """One step; `fresh` says which momentum buffers hold nothing yet, `rest` is 1 - dampening."""
+    """One step; `fresh` says which momentum buffers hold nothing yet, `numbers` are the learning
+    rate, the momentum, 1 - dampening and the weight decay."""
+    lr, momentum, rest, decay = numbers[0], numbers[1], numbers[2], numbers[3]
     for block in prange(starts[-1]):
         j = column(starts, block)
         p = part(table, sizes, starts, 0, j, block, lr)
@@ -123,16 +118,14 @@ def adam(
     starts: Any,
     rates: Any,
     corrections: Any,
-    keep: Any,
-    rest1: Any,
-    beta2: Any,
-    rest2: Any,
-    eps: Any,
-    decay: Any,
+    numbers: Any,
     maximize: Any,
 ) -> None:
     """One step; row 3 of a table of five is the peak of amsgrad. `rates` and `corrections` are
-    lr/(1 - β₁ᵗ) and (1 - β₂ᵗ)^(-1/2) of each parameter, `rest` is 1 - β."""
+    lr/(1 - β₁ᵗ) and (1 - β₂ᵗ)^(-1/2) of each parameter, `numbers` what the parameters keep of
+    themselves, 1 - β₁, β₂, 1 - β₂, eps and the weight decay."""
+    keep, rest1, beta2 = numbers[0], numbers[1], numbers[2]
+    rest2, eps, decay = numbers[3], numbers[4], numbers[5]
     for block in prange(starts[-1]):
         j = column(starts, block)
         p = part(table, sizes, starts, 0, j, block, eps)
@@ -146,3 +139,27 @@ def adam(
             descend(p, m, peak, rates[j], corrections[j], eps)
         else:
             descend(p, m, v, rates[j], corrections[j], eps)
+
+
+def _table(rng: Any, dtype: Any, rows: int) -> tuple[list[Any], tuple[Any, ...]]:
+    """Arrays of positive numbers, and the table of their memory with its sizes and starts."""
+    sizes = np.array([5, 2 * BLOCK + 3, 1])
+    arrays = [(rng.random(n) + 0.5).astype(dtype) for _ in range(rows) for n in sizes]
+    table = np.array([a.ctypes.data for a in arrays]).reshape(rows, -1)
+    return arrays, (table, sizes, np.cumsum([0, 1, 3, 1]))
+
+
+@sgd.examples
+def _(rng: Any, dtype: Any) -> Iterator[tuple[Any, ...]]:
+    arrays, table = _table(rng, dtype, 3)
+    numbers = np.array([0.1, 0.9, 0.8, 0.01], dtype)
+    yield Held((*table, np.array([True, False, False]), numbers, 0, 0), arrays)
+
+
+@adam.examples
+def _adam(rng: Any, dtype: Any) -> Iterator[tuple[Any, ...]]:
+    for rows in (4, 5):
+        arrays, table = _table(rng, dtype, rows)
+        rates, corrections = np.full((2, 3), 1.5, dtype)
+        numbers = np.array([0.99, 0.1, 0.999, 0.001, 1e-8, 0.01], dtype)
+        yield Held((*table, rates, corrections, numbers, 0), arrays)

@@ -7,13 +7,14 @@ asking each array from Python takes, and a call with a table compiles once for a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numba import carray, types
 from numba.extending import intrinsic
 
-from ..compiler import COMPILED, driver, kernel, maker
+from ..compiler import COMPILED, Held, driver, kernel, maker
 
 BLOCK = 8192
 """Elements that one thread takes at a time; the same for any number of threads."""
@@ -87,6 +88,14 @@ def survey(table: Any, sizes: Any, starts: Any, writable: Any, dtype: Any) -> An
         starts[j + 1] = starts[j] + (sizes[j] + BLOCK - 1) // BLOCK
         total += sizes[j]
     return total
+
+
+@survey.examples
+def _(rng: Any, dtype: Any) -> Iterator[tuple[Any, ...]]:
+    arrays = [np.zeros(n, dtype) for _ in range(3) for n in (5, 2 * BLOCK + 3)]
+    table = np.array([id(a) for a in arrays]).reshape(3, 2)
+    sizes, starts = np.zeros(2, np.int64), np.zeros(3, np.int64)
+    yield Held((table, sizes, starts, 2, id(arrays[0].dtype)), arrays)
 
 
 @kernel
