@@ -38,7 +38,6 @@ from collections.abc import Callable, Iterable, Iterator
 from types import FunctionType
 from typing import Any
 
-import numba
 import numpy as np
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.cpu_options import ParallelOptions
@@ -163,6 +162,7 @@ class Driver:
     """
 
     __name__: str
+    __wrapped__: Callable[..., Any]
 
     def __init__(self, function: Callable[..., Any]) -> None:
         functools.update_wrapper(self, function)
@@ -204,10 +204,9 @@ class Driver:
         if self._examples is not None:
             yield from self._examples(np.random.default_rng(seed), np.dtype(dtype))
 
-    def compile(self, arguments: tuple[Any, ...], *, parallel: bool) -> None:
-        """Compile, or fetch from the disk, the form for arguments of these types."""
-        form = self.parallel if parallel else self.serial
-        form.compile(tuple(numba.typeof(argument) for argument in arguments))
+    def compile(self, types: tuple[Any, ...], *, parallel: bool) -> None:
+        """Compile, or fetch from the disk, the form for arguments of these types of Numba's."""
+        (self.parallel if parallel else self.serial).compile(types)
 
 
 class InterpretedDriver(Driver):
@@ -221,9 +220,6 @@ class InterpretedDriver(Driver):
     def __call__(self, work: int, *arguments: Any) -> Any:
         with np.errstate(all="ignore"):
             return self.serial(*arguments)
-
-    def compile(self, arguments: tuple[Any, ...], *, parallel: bool) -> None:
-        """Nothing is compiled."""
 
 
 def _inner(function: Any, options: dict[str, Any]) -> Any:

@@ -102,7 +102,7 @@ class Workshop:
 
     def finish(self, process):
         """Output and errors of an interpreter that must end well."""
-        out, err = process.communicate(timeout=240)
+        out, err = process.communicate(timeout=1100)
         assert process.returncode == 0, err
         return out.strip(), err.strip()
 
