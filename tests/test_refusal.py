@@ -8,8 +8,13 @@ import numpy as np
 import pytest
 
 import tinygrad_bn as tg
-from tinygrad_bn import data, nn
+from tinygrad_bn import data, nn, optim, training
 from tinygrad_bn.refusal import check_integer, check_number, named
+
+
+def name_of(value):
+    return value.__name__ if callable(value) else None
+
 
 F = nn.functional
 X = tg.Tensor(np.linspace(0.1, 1.0, 12).reshape(3, 4))
@@ -55,9 +60,38 @@ RANGES = [
     (tg.mse_loss, (X, X), {"reduction": ["mean"]}, "reduction must be one of"),
 ]
 
+CONSTRUCTORS = [
+    (optim.StepLR, (None, "a"), "step_size must be an integer, got 'a'"),
+    (optim.StepLR, (None, 3, "a"), "gamma must be a number, got 'a'"),
+    (optim.ExponentialLR, (None, "a"), "gamma must be a number, got 'a'"),
+    (optim.CosineAnnealingLR, (None, 1.5), "T_max must be an integer, got 1.5"),
+    (optim.CosineAnnealingLR, (None, 3, "a"), "eta_min must be a number, got 'a'"),
+    (optim.LambdaLR, (None, 1.5), "lr_lambda must be a function, or a list of them, got 1.5"),
+    (optim.LambdaLR, (None, abs), "optimizer must be an Optimizer, got NoneType"),
+    (nn.BatchNorm, (4,), "decay must be a number, got 'a'"),
+    (nn.ModuleList, (5,), "modules must be an iterable of modules, got 5"),
+    (nn.ModuleDict, ([1],), "modules must be modules by name, got [1]"),
+    (nn.Unflatten, (1, 5), "unflattened_size must be a tuple of ints, got 5"),
+    (nn.Unflatten, ("a", (1,)), "dim must be an integer, got 'a'"),
+    (training.EarlyStopping, (), "min_delta must be a number, got 'a'"),
+    (nn.BCELoss, ("a",), "'weight' must be a Tensor or None, got str"),
+]
 
-def name_of(value):
-    return value.__name__ if callable(value) else None
+
+@pytest.mark.parametrize(("kind", "args", "text"), CONSTRUCTORS, ids=name_of)
+def test_constructors(kind, args, text):
+    options = {nn.BatchNorm: {"decay": "a"}, training.EarlyStopping: {"min_delta": "a"}}
+    with pytest.raises(TypeError, match=rf"^{kind.__name__}\b.*: {re.escape(text)}$"):
+        kind(*args, **options.get(kind, {}))
+
+
+def test_bounds_of_gradients():
+    for call, text in (
+        (lambda: nn.utils.clip_grad_norm_([], "a"), "clip_grad_norm_: max_norm must be a number"),
+        (lambda: nn.utils.clip_grad_value_([], "a"), "clip_grad_value_: clip_value must be a num"),
+    ):
+        with pytest.raises(TypeError, match=text):
+            call()
 
 
 @pytest.mark.parametrize("value", ["a", None, (1.0,), 1j, True], ids=repr)

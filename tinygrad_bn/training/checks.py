@@ -7,6 +7,7 @@ from typing import Any
 
 from ..nn import Module
 from ..optim import Optimizer
+from ..refusal import check_number
 
 
 def check_arguments(
@@ -27,5 +28,5 @@ def check_arguments(
         raise ValueError("Trainer: metrics must not be called 'loss', the name of the loss itself")
     if schedule_each not in ("epoch", "step"):
         raise ValueError(f"Trainer: schedule_each must be 'epoch' or 'step', got {schedule_each!r}")
-    if clip_norm is not None and not clip_norm > 0:
-        raise ValueError(f"Trainer: clip_norm must be > 0, got {clip_norm}")
+    if clip_norm is not None:
+        check_number("Trainer", "clip_norm", clip_norm, above=0)
