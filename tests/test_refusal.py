@@ -9,7 +9,12 @@ import pytest
 
 import tinygrad_bn as tg
 from tinygrad_bn import data, nn, optim, training
+from tinygrad_bn.autograd import checkpoint
 from tinygrad_bn.refusal import check_integer, check_number, named
+
+
+def leaf():
+    return tg.sum(tg.Tensor([1.0], requires_grad=True))
 
 
 def name_of(value):
@@ -174,3 +179,21 @@ def test_checks():
     assert check_integer("f", "x", np.int8(3)) == 3
     with pytest.raises(TypeError, match="f: x must be an integer, got True"):
         check_integer("f", "x", True)
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "text"),
+    [
+        (lambda: tg.Tensor("a"), TypeError, "Tensor: cannot make an array of str"),
+        (lambda: tg.Tensor([[1], [1, 2]]), ValueError, "Tensor: .* (data=[[1], [1, 2]])"),
+        (lambda: tg.Tensor([1.0], dtype="q8"), TypeError, "Tensor: not a dtype: 'q8'"),
+        (lambda: leaf().backward("a"), TypeError, "backward: a cotangent must be .* got 'a'"),
+        (lambda: leaf().backward([object()]), TypeError, "backward: a cotangent must be a tensor"),
+        (lambda: checkpoint(5, X), TypeError, "checkpoint: fn must be a function, got int"),
+        (lambda: tg.func.grad(leaf, argnums=1.5)(X), TypeError, "grad: argnums must be .* got 1.5"),
+        (lambda: tg.func.grad(leaf, argnums="0")(X), TypeError, "grad: argnums must be .* got '0'"),
+    ],
+)
+def test_tensors_and_derivatives(call, kind, text):
+    with pytest.raises(kind, match=f"^{re.escape(text)}".replace(r"\.\*", ".*")):
+        call()
