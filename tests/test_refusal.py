@@ -11,6 +11,7 @@ import tinygrad_bn as tg
 from tinygrad_bn import data, nn, optim, training
 from tinygrad_bn.autograd import checkpoint
 from tinygrad_bn.refusal import check_integer, check_number, named
+from tinygrad_bn.serialization import load, save, save_checkpoint
 
 
 def leaf():
@@ -189,6 +190,14 @@ def test_checks():
         (lambda: tg.Tensor([1.0], dtype="q8"), TypeError, "Tensor: not a dtype: 'q8'"),
         (lambda: leaf().backward("a"), TypeError, "backward: a cotangent must be .* got 'a'"),
         (lambda: leaf().backward([object()]), TypeError, "backward: a cotangent must be a tensor"),
+        (lambda: tg.primitive()(5), TypeError, "primitive: the forward must be a function, got 5"),
+        (lambda: tg.primitive(5)(leaf), TypeError, "primitive: a rule must be a function, got 5"),
+        (lambda: tg.primitive(x=5)(leaf), TypeError, "primitive: x must be a function, got 5"),
+        (lambda: save(5, {}), TypeError, "save: path must be the path of a file, got 5"),
+        (lambda: save("x", 5), TypeError, "save: state_dict must be a mapping, got 5"),
+        (lambda: save("x", {}, 5), TypeError, "save: metadata must be a mapping, got 5"),
+        (lambda: save_checkpoint("x", 5), TypeError, "save_checkpoint: tree must be a mapping"),
+        (lambda: load(5), TypeError, "load: path must be the path of a file, got 5"),
         (lambda: checkpoint(5, X), TypeError, "checkpoint: fn must be a function, got int"),
         (lambda: tg.func.grad(leaf, argnums=1.5)(X), TypeError, "grad: argnums must be .* got 1.5"),
         (lambda: tg.func.grad(leaf, argnums="0")(X), TypeError, "grad: argnums must be .* got '0'"),
@@ -197,3 +206,23 @@ def test_checks():
 def test_tensors_and_derivatives(call, kind, text):
     with pytest.raises(kind, match=f"^{re.escape(text)}".replace(r"\.\*", ".*")):
         call()
+
+
+def test_trainer():
+    model = nn.Linear(2, 2)
+    arguments = (model, optim.SGD(model.parameters(), lr=0.1), nn.MSELoss())
+    for name, text in (
+        ("scheduler", "an LRScheduler"),
+        ("callbacks", "a sequence of Callbacks"),
+        ("clip_norm", "a number"),
+    ):
+        with pytest.raises(TypeError, match=rf"^Trainer: {name} must be {text}, got 'a'$"):
+            training.Trainer(*arguments, **{name: "a"})
+    with pytest.raises(TypeError, match=r"^Trainer: progress must be None or a bool, got 'a'$"):
+        training.Trainer(*arguments, progress="a")
+    trainer = training.Trainer(*arguments)
+    loader = data.DataLoader(data.ArrayDataset(np.ones((4, 2)), np.ones((4, 2))), 2)
+    with pytest.raises(TypeError, match=r"^Trainer\.fit: validation must give batches, got 5$"):
+        trainer.fit(loader, steps=1, validation=5)
+    with pytest.raises(TypeError, match=r"^Trainer\.fit: early_stopping must be an EarlyStopping"):
+        trainer.fit(loader, steps=1, validation=loader, early_stopping=5)
