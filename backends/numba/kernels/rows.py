@@ -12,7 +12,6 @@ prefetch (four neighbouring rows took up to twice as long, a walk in reverse fiv
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -293,28 +292,3 @@ def forward(
         maps = parameters(x, k, stats[0], stats[1], stats[3], gamma, beta)
         for t in prange(strips):
             write_strip(rows, t, strips, maps, residual[k], add, y[k], act, slope)
-
-
-# ------------------------------------------------------------------------------------ examples
-
-
-@forward.examples
-def _(rng: np.random.Generator, dtype: Any) -> Iterator[tuple[Any, ...]]:
-    for shape, channels, act in (((1, 60, 100), 100, 0), ((2, 1030, 70), 35, 1)):
-        x = rng.standard_normal(shape).astype(dtype)
-        gamma, beta = rng.standard_normal((2, channels)).astype(dtype)
-        stats = np.zeros((4, shape[0] * channels), dtype)
-        yield x, gamma, beta, x.copy(), act, np.zeros_like(x), stats, 1, 1e-5, act, 0.0
-
-
-@statistics.examples
-def _(rng: np.random.Generator, dtype: Any) -> Iterator[tuple[Any, ...]]:
-    x = rng.standard_normal((1, 1030, 70)).astype(dtype)
-    yield x, 1, 1e-5, np.zeros((4, 70), dtype)
-
-
-@write.examples
-def _(rng: np.random.Generator, dtype: Any) -> Iterator[tuple[Any, ...]]:
-    x = rng.standard_normal((1, 1030, 70)).astype(dtype)
-    vectors = rng.random((5, 70)).astype(dtype)
-    yield x, *vectors, x.copy(), 1, np.zeros_like(x), 2, 0.1

@@ -5,7 +5,6 @@ Rows, strips and streams are those of `rows`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -217,23 +216,3 @@ def gate(
         maps = parameters(x, k, mean, low, rstd, gamma, beta)
         for r in prange(x.shape[1]):
             gate_residual_row(g[k, r], x[k, r], residual[k, r], maps, act, slope, h[k, r])
-
-
-# ------------------------------------------------------------------------------------ examples
-
-
-@backward.examples
-def _(rng: np.random.Generator, dtype: Any) -> Iterator[tuple[Any, ...]]:
-    for shape, channels, act in (((1, 60, 100), 100, 0), ((2, 1030, 70), 35, 2)):
-        g, x = rng.standard_normal((2, *shape)).astype(dtype)
-        mean, low, rstd = rng.random((3, shape[0] * channels)).astype(dtype)
-        gamma, beta = rng.standard_normal((2, channels)).astype(dtype)
-        sums = np.zeros((2, mean.size), dtype)
-        yield g, x, mean, low, rstd, gamma, beta, np.zeros_like(x), *sums, 1, act, 0.1
-
-
-@gate.examples
-def _(rng: np.random.Generator, dtype: Any) -> Iterator[tuple[Any, ...]]:
-    g, x = rng.standard_normal((2, 1, 1030, 70)).astype(dtype)
-    vectors = rng.random((5, 70)).astype(dtype)
-    yield g, x, *vectors, x.copy(), np.zeros_like(x), 1, 0.0
