@@ -21,6 +21,7 @@ import functools
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, files
 from typing import Any
@@ -41,6 +42,15 @@ _TBB = {"linux": "libtbb.so.12", "darwin": "libtbb.12.dylib", "win32": "tbb12.dl
 
 _SPIN = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 SPINS = "10000"
+
+SPREAD = 1 << 18
+"""Multiplications of a matrix product that OpenBLAS shares among threads."""
+BLAS_SPIN = 0.025
+"""Seconds, about, that its idle threads then keep their processors: 2**26 turns. A loop started
+meanwhile waits for the scheduler to take one away, some 2.5 ms."""
+PRESSING = 1 << 23
+"""Work that is worth that wait."""
+_blas_spins_until = 0.0
 
 _busy = threading.Lock()
 _seen = threading.local()
@@ -130,9 +140,20 @@ def _brief_spinning() -> Iterator[None]:
             del os.environ[_SPIN[0]]
 
 
-def enter() -> bool:
-    """Whether the caller may run a parallel kernel now; if so it must `leave` afterwards."""
-    if _count == 1 or _forked or not _busy.acquire(blocking=False):
+def note_product(multiplications: int) -> None:
+    """Remember that BLAS has run; from `SPREAD` multiplications on it does so in threads."""
+    global _blas_spins_until
+    if multiplications >= SPREAD:
+        _blas_spins_until = time.perf_counter() + BLAS_SPIN
+
+
+def enter(work: int) -> bool:
+    """Whether a kernel with so much work may run in parallel now; if so, `leave` afterwards."""
+    if _count == 1 or _forked:
+        return False
+    if work < PRESSING and time.perf_counter() < _blas_spins_until:
+        return False
+    if not _busy.acquire(blocking=False):
         return False
     if getattr(_seen, "count", 0) != _count:
         try:
