@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..compiler import Driver
-from . import rows, rows_grad, slabs, slabs_grad
+from . import rows, rows_grad, second, slabs, slabs_grad
 
 Arguments = Iterator[tuple[Any, ...]]
 
@@ -29,7 +29,8 @@ def _normalization(rng: Any, dtype: Any, shape: tuple[int, ...]) -> dict[str, An
     rstd, gamma = rng.uniform(0.5, 2.0, (2, channels)).astype(dtype)
     arguments = {"x": x, "g": g, "residual": residual, "rstd": rstd, "gamma": gamma, "beta": beta}
     arguments |= {"mean": mean, "low": low * np.finfo(dtype).eps}
-    arguments |= {name: np.zeros_like(x) for name in ("y", "h", "dx")}
+    arguments |= {"u": x[::-1].copy(), "v": beta.copy(), "t": mean.copy()}
+    arguments |= {name: np.zeros_like(x) for name in ("y", "h", "dx", "dg")}
     arguments |= {name: np.zeros(channels, dtype) for name in ("dgamma", "dbeta")}
     return arguments | {"stats": np.zeros((4, channels), dtype), "center": 1, "eps": 1e-5}
 
@@ -50,5 +51,5 @@ def _declare(driver: Driver, shapes: tuple[tuple[int, ...], ...]) -> None:
 
 for _kernel in (rows.statistics, rows.write, rows.forward, rows_grad.backward):
     _declare(_kernel, _ROWS)
-for _kernel in (slabs.statistics, slabs.write, slabs.forward, slabs_grad.backward):
+for _kernel in (slabs.statistics, slabs.write, slabs.forward, slabs_grad.backward, second.second):
     _declare(_kernel, _SLABS)
