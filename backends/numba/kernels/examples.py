@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from ..compiler import Driver, Held
-from . import optim, rows, slabs, tables
+from . import optim, rows, rows_grad, slabs, slabs_grad, tables
 
 Arguments = Iterator[tuple[Any, ...]]
 
-_ROWS = ((1, 700, 24), (2, 60, 100))
+_ROWS = ((1, 700, 24), (2, 60, 100), (1, 5000, 3))
 _SLABS = ((1, 5, 6, 700), (2, 3, 4, 50), (1, 8, 16, 8192))
 _PARAMETERS = ((300, 70), (300,), (10,))
 
@@ -49,9 +50,13 @@ def _declare(driver: Driver, shapes: tuple[tuple[int, ...], ...]) -> None:
                 yield tuple([arguments[name] for name in names])
 
 
-for _kernel in (rows.statistics, rows.write, rows.forward, rows.backward, rows.gate):
+def _drivers(module: ModuleType) -> list[Driver]:
+    return [driver for driver in vars(module).values() if isinstance(driver, Driver)]
+
+
+for _kernel in (*_drivers(rows), *_drivers(rows_grad)):
     _declare(_kernel, _ROWS)
-for _kernel in (slabs.statistics, slabs.write, slabs.forward, slabs.backward, slabs.gate):
+for _kernel in (*_drivers(slabs), *_drivers(slabs_grad)):
     _declare(_kernel, _SLABS)
 
 
