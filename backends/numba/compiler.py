@@ -185,7 +185,7 @@ class Driver:
         return _compiled(self.serial.py_func, OPTIONS | {"parallel": _PARALLEL})
 
     def __call__(self, work: int, *arguments: Any) -> Any:
-        if work < SERIAL_BELOW or not threads.enter():
+        if work < SERIAL_BELOW or not threads.enter(work):
             return self.serial(*arguments)
         try:
             return self.parallel(*arguments)

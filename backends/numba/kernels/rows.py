@@ -12,7 +12,6 @@ prefetch (four neighbouring rows took up to twice as long, a walk in reverse fiv
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -88,21 +87,27 @@ def add_strip(x: Any, shift: Any, sums: Any, total: Any) -> None:
     flush(sums, total)
 
 
+@kernel
+def add_to(y: Any, residual: Any) -> None:
+    """y + residual, in place."""
+    for c in range(y.size):
+        y[c] += residual[c]
+
+
 @maker
 def first_shift(x: Any, channels: Any, center: Any) -> Any:
     """For every place of a row the mean of its channel over the first rows, or 0."""
-    width = x.shape[1]
-    shift = np.zeros(width, x.dtype)
+    shift = np.zeros(x.shape[1], x.dtype)
     if center:
-        copies = width // channels
+        copies = x.shape[1] // channels
         n = min(max(1, FIRST // copies), x.shape[0])
-        for c in range(channels):
-            total = 0.0
-            for r in range(n):
-                for i in range(c, width, channels):
-                    total += x[r, i]
-            for i in range(c, width, channels):
-                shift[i] = total / (n * copies)
+        total, share = np.zeros(channels, np.float64), 1.0 / (n * copies)
+        for r in range(n):
+            for start in range(0, shift.size, channels):
+                add_to(total, x[r, start : start + channels])
+        for start in range(0, shift.size, channels):
+            for c in range(channels):
+                shift[start + c] = total[c] * share
     return shift
 
 
@@ -126,8 +131,9 @@ def move_shift(totals: Any, n: Any, channels: Any, shift: Any) -> bool:
     for c in range(channels):
         far = far or is_far(totals[0, 0, c], totals[0, 1, c], n)
     if far:
-        for i in range(shift.size):
-            shift[i] += totals[0, 0, i % channels] / n
+        for start in range(0, shift.size, channels):
+            for c in range(channels):
+                shift[start + c] += totals[0, 0, c] / n
     return far
 
 
@@ -166,16 +172,27 @@ def statistics(x: Any, center: Any, eps: Any, stats: Any) -> None:
 # ----------------------------------------------------------------------------------------- map
 
 
+@kernel
+def spread(rows: Any, channels: Any) -> None:
+    """Repeat what the first channel places of each row hold over the rest of it."""
+    for i in range(rows.shape[0]):
+        for start in range(channels, rows.shape[1], channels):
+            for c in range(channels):
+                rows[i, start + c] = rows[i, c]
+
+
 @maker
 def parameters(x: Any, k: Any, mean: Any, low: Any, rstd: Any, gamma: Any, beta: Any) -> Any:
     """Rows mean, scale, offset of all places of a row of group k."""
     channels = mean.size // x.shape[0]
+    at = k * channels
+    first = at if gamma.size == mean.size else 0  # groups have parameters of their own, or share
     maps = np.empty((3, x.shape[2]), x.dtype)
     for c in range(channels):
-        i = k * channels + c
-        centre, scale, offset = affine(mean, low, rstd, gamma, beta, i, i % gamma.size, x)
-        for j in range(c, x.shape[2], channels):
-            maps[0, j], maps[1, j], maps[2, j] = centre, scale, offset
+        maps[0, c], maps[1, c], maps[2, c] = affine(
+            mean, low, rstd, gamma, beta, at + c, first + c, x
+        )
+    spread(maps, channels)
     return maps
 
 
@@ -184,13 +201,6 @@ def write_row(x: Any, y: Any, mean: Any, scale: Any, offset: Any) -> None:
     """y = (x - mean)·scale + offset."""
     for c in range(mean.size):
         y[c] = minus(x[c], mean[c]) * scale[c] + offset[c]
-
-
-@kernel
-def add_to(y: Any, residual: Any) -> None:
-    """y + residual, in place."""
-    for c in range(y.size):
-        y[c] += residual[c]
 
 
 @kernel
@@ -282,28 +292,3 @@ def forward(
         maps = parameters(x, k, stats[0], stats[1], stats[3], gamma, beta)
         for t in prange(strips):
             write_strip(rows, t, strips, maps, residual[k], add, y[k], act, slope)
-
-
-# ------------------------------------------------------------------------------------ examples
-
-
-@forward.examples
-def _(rng: np.random.Generator, dtype: Any) -> Iterator[tuple[Any, ...]]:
-    for shape, channels, act in (((1, 60, 100), 100, 0), ((2, 1030, 70), 35, 1)):
-        x = rng.standard_normal(shape).astype(dtype)
-        gamma, beta = rng.standard_normal((2, channels)).astype(dtype)
-        stats = np.zeros((4, shape[0] * channels), dtype)
-        yield x, gamma, beta, x.copy(), act, np.zeros_like(x), stats, 1, 1e-5, act, 0.0
-
-
-@statistics.examples
-def _(rng: np.random.Generator, dtype: Any) -> Iterator[tuple[Any, ...]]:
-    x = rng.standard_normal((1, 1030, 70)).astype(dtype)
-    yield x, 1, 1e-5, np.zeros((4, 70), dtype)
-
-
-@write.examples
-def _(rng: np.random.Generator, dtype: Any) -> Iterator[tuple[Any, ...]]:
-    x = rng.standard_normal((1, 1030, 70)).astype(dtype)
-    vectors = rng.random((5, 70)).astype(dtype)
-    yield x, *vectors, x.copy(), 1, np.zeros_like(x), 2, 0.1

@@ -5,7 +5,6 @@ Rows, strips and streams are those of `rows`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from numba import prange
 
 from ..compiler import driver, kernel, maker
 from .arithmetic import RELU, minus, slopes
-from .rows import RUN, flush, merge, parameters, strips_of
+from .rows import RUN, flush, merge, parameters, spread, strips_of
 
 
 @kernel
@@ -131,16 +130,19 @@ def finish_grad(
     """dgamma and dbeta of group k, and the factors of dx."""
     channels, width = low.size // x.shape[0], x.shape[2]
     n = x.shape[1] * width // channels
+    at = k * channels
+    first = at if gamma.size == low.size else 0
     terms = np.empty((3, width), x.dtype)
     for c in range(channels):
-        i = k * channels + c
+        i = at + c
         s0, s1 = totals[0, 0, c], totals[0, 1, c]
         s1 -= low[i] * s0
         dgamma[i] = s1 * rstd[i]
         dbeta[i] = s0
-        a, b, e = slopes(low[i], rstd[i], gamma[i % gamma.size], s0, s1, n, center)
-        for j in range(c, width, channels):
-            terms[0, j], terms[1, j], terms[2, j] = a, b, e
+        terms[0, c], terms[1, c], terms[2, c] = slopes(
+            low[i], rstd[i], gamma[first + c], s0, s1, n, center
+        )
+    spread(terms, channels)
     return terms
 
 
@@ -214,23 +216,3 @@ def gate(
         maps = parameters(x, k, mean, low, rstd, gamma, beta)
         for r in prange(x.shape[1]):
             gate_residual_row(g[k, r], x[k, r], residual[k, r], maps, act, slope, h[k, r])
-
-
-# ------------------------------------------------------------------------------------ examples
-
-
-@backward.examples
-def _(rng: np.random.Generator, dtype: Any) -> Iterator[tuple[Any, ...]]:
-    for shape, channels, act in (((1, 60, 100), 100, 0), ((2, 1030, 70), 35, 2)):
-        g, x = rng.standard_normal((2, *shape)).astype(dtype)
-        mean, low, rstd = rng.random((3, shape[0] * channels)).astype(dtype)
-        gamma, beta = rng.standard_normal((2, channels)).astype(dtype)
-        sums = np.zeros((2, mean.size), dtype)
-        yield g, x, mean, low, rstd, gamma, beta, np.zeros_like(x), *sums, 1, act, 0.1
-
-
-@gate.examples
-def _(rng: np.random.Generator, dtype: Any) -> Iterator[tuple[Any, ...]]:
-    g, x = rng.standard_normal((2, 1, 1030, 70)).astype(dtype)
-    vectors = rng.random((5, 70)).astype(dtype)
-    yield g, x, *vectors, x.copy(), np.zeros_like(x), 1, 0.0

@@ -9,7 +9,6 @@ first-level cache.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -178,31 +177,3 @@ def write(
         centre, scale, offset = affine(mean, low, rstd, gamma, beta, i, i % gamma.size, x)
         buffer = np.empty(CHUNK if large else 0, x.dtype)
         write_slab(x, k, c, residual, add, y, centre, scale, offset, act, slope, buffer)
-
-
-# -------------------------------------------------------------------------------------- examples
-
-SHAPES = (((1, 7, 5, 33), 0), ((2, 3, 4, 1030), 1))
-
-
-@forward.examples
-def _(rng: np.random.Generator, dtype: Any) -> Iterator[tuple[Any, ...]]:
-    for shape, act in SHAPES:
-        x = rng.standard_normal(shape).astype(dtype)
-        gamma, beta = rng.standard_normal((2, shape[2])).astype(dtype)
-        stats = np.zeros((4, shape[0] * shape[2]), dtype)
-        yield x, gamma, beta, x.copy(), act, np.zeros_like(x), stats, 1, 1e-5, act, 0.0
-
-
-@statistics.examples
-def _(rng: np.random.Generator, dtype: Any) -> Iterator[tuple[Any, ...]]:
-    for shape, _ in SHAPES:
-        x = rng.standard_normal(shape).astype(dtype)
-        yield x, 1, 1e-5, np.zeros((4, shape[0] * shape[2]), dtype)
-
-
-@write.examples
-def _(rng: np.random.Generator, dtype: Any) -> Iterator[tuple[Any, ...]]:
-    x = rng.standard_normal((1, 3, 4, 1030)).astype(dtype)
-    vectors = rng.random((5, 4)).astype(dtype)
-    yield x, *vectors, x.copy(), 1, np.zeros_like(x), 2, 0.1

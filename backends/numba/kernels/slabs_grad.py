@@ -5,7 +5,6 @@ Slabs and their walk are those of `slabs`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ from numba import prange
 
 from ..compiler import driver, kernel
 from .arithmetic import RELU, affine, minus, slopes
-from .slabs import SHAPES
 from .stream import CHUNK, is_large, settle, store
 
 
@@ -197,23 +195,3 @@ def gate(
                 zero,
                 h[k, n, c],
             )
-
-
-# ------------------------------------------------------------------------------------ examples
-
-
-@backward.examples
-def _(rng: np.random.Generator, dtype: Any) -> Iterator[tuple[Any, ...]]:
-    for shape, act in SHAPES:
-        g, x = rng.standard_normal((2, *shape)).astype(dtype)
-        mean, low, rstd = rng.random((3, shape[0] * shape[2])).astype(dtype)
-        gamma, beta = rng.standard_normal((2, shape[2])).astype(dtype)
-        sums = np.zeros((2, mean.size), dtype)
-        yield g, x, mean, low, rstd, gamma, beta, np.zeros_like(x), *sums, 1, act, 0.1
-
-
-@gate.examples
-def _(rng: np.random.Generator, dtype: Any) -> Iterator[tuple[Any, ...]]:
-    g, x = rng.standard_normal((2, 1, 3, 4, 1030)).astype(dtype)
-    vectors = rng.random((5, 4)).astype(dtype)
-    yield g, x, *vectors, x.copy(), np.zeros_like(x), 1, 0.0
