@@ -14,7 +14,7 @@ from tinygrad_bn.backend.normalization_plan import NormalizationPlan
 
 from ..numpy.normalization import NumPyNormalization
 from .kernels import estimate, rows, rows_grad, slabs, slabs_grad
-from .layout import form_of
+from .layout import Form, form_of
 
 _STAT: dict[str, Any] = {
     "e": np.dtype(np.float32),
@@ -125,47 +125,6 @@ class NumbaNormalization(NumPyNormalization):
         )
         return form.narrow(y, x.dtype)
 
-    def batch_norm_gate(
-        self,
-        g: Any,
-        x: Any,
-        mean: Any,
-        low: Any,
-        rstd: Any,
-        gamma: Any,
-        beta: Any,
-        residual: Any,
-        weights: Any,
-        *,
-        plan: NormalizationPlan,
-    ) -> Any:
-        """One pass over g, x and the residual."""
-        form = None
-        if weights is None and residual is not None and plan.activation and g.dtype == x.dtype:
-            form = form_of(x, plan)
-        if form is None:
-            return super().batch_norm_gate(
-                g, x, mean, low, rstd, gamma, beta, residual, weights, plan=plan
-            )
-        dtype, n = _STAT[x.dtype.char], form.parameters
-        h, out = form.empty(dtype)
-        kernels = rows_grad if form.rows else slabs_grad
-        kernels.gate(
-            x.size,
-            form.view(g, dtype),
-            form.view(x, dtype),
-            mean.reshape(-1),
-            low.reshape(-1),
-            rstd.reshape(-1),
-            _flat(gamma, n, 1.0, dtype),
-            _flat(beta, n, 0.0, dtype),
-            form.view(residual, dtype),
-            out,
-            _ACTIVATION[plan.activation],
-            plan.slope,
-        )
-        return form.narrow(h, g.dtype)
-
     def batch_norm_grad(
         self,
         g: Any,
@@ -186,19 +145,64 @@ class NumbaNormalization(NumPyNormalization):
             return super().batch_norm_grad(
                 g, x, mean, low, rstd, gamma, beta, weights, count, plan=plan
             )
+        found = self._pull(form, g, x, None, (mean, low, rstd, gamma, beta), plan)
+        return found[0], found[1], found[2]
+
+    def batch_norm_residual_grad(
+        self,
+        g: Any,
+        x: Any,
+        mean: Any,
+        low: Any,
+        rstd: Any,
+        gamma: Any,
+        beta: Any,
+        residual: Any,
+        weights: Any,
+        count: Any,
+        *,
+        plan: NormalizationPlan,
+    ) -> tuple[Any, Any, Any, Any]:
+        """The gate, the sums and the map in one kernel."""
+        form = None
+        if weights is None and plan.activation and g.dtype == x.dtype:
+            form = form_of(x, plan)
+        if form is None:
+            return super().batch_norm_residual_grad(
+                g, x, mean, low, rstd, gamma, beta, residual, weights, count, plan=plan
+            )
+        return self._pull(form, g, x, residual, (mean, low, rstd, gamma, beta), plan)
+
+    def _pull(
+        self,
+        form: Form,
+        g: Any,
+        x: Any,
+        residual: Any,
+        vectors: tuple[Any, ...],
+        plan: NormalizationPlan,
+    ) -> tuple[Any, Any, Any, Any]:
+        """(dx, dgamma, dbeta, h); h is None without a residual."""
+        mean, low, rstd, gamma, beta = vectors
         dtype, n = _STAT[x.dtype.char], form.parameters
-        dx, out = form.empty(dtype)
+        seen, (dx, out) = form.view(x, dtype), form.empty(dtype)
+        added, h, gates = seen, None, out
+        if residual is not None:
+            added, (h, gates) = form.view(residual, dtype), form.empty(dtype)
         dgamma, dbeta = np.empty(mean.shape, dtype), np.empty(mean.shape, dtype)
         kernels = rows_grad if form.rows else slabs_grad
         kernels.backward(
             x.size,
             form.view(g, dtype),
-            form.view(x, dtype),
+            seen,
+            added,
+            int(residual is not None),
             mean.reshape(-1),
             low.reshape(-1),
             rstd.reshape(-1),
             _flat(gamma, n, 1.0, dtype),
             _flat(beta, n, 0.0, dtype),
+            gates,
             out,
             dgamma.reshape(-1),
             dbeta.reshape(-1),
@@ -208,7 +212,8 @@ class NumbaNormalization(NumPyNormalization):
         )
         if plan.folded:
             dgamma, dbeta = (self._as(self._sum(s, plan.folded), dtype) for s in (dgamma, dbeta))
-        return form.narrow(dx, x.dtype), dgamma, dbeta
+        dx = form.narrow(dx, x.dtype)
+        return dx, dgamma, dbeta, None if h is None else form.narrow(h, x.dtype)
 
     def advance_estimate(
         self,

@@ -48,7 +48,7 @@ def _declare(driver: Driver, shapes: tuple[tuple[int, ...], ...]) -> None:
                 yield tuple([arguments[name] for name in names])
 
 
-for _kernel in (rows.statistics, rows.write, rows.forward, rows_grad.backward, rows_grad.gate):
+for _kernel in (rows.statistics, rows.write, rows.forward, rows_grad.backward):
     _declare(_kernel, _ROWS)
-for _kernel in (slabs.statistics, slabs.write, slabs.forward, slabs_grad.backward, slabs_grad.gate):
+for _kernel in (slabs.statistics, slabs.write, slabs.forward, slabs_grad.backward):
     _declare(_kernel, _SLABS)

@@ -57,6 +57,19 @@ def gate_row(g: Any, x: Any, maps: Any, act: Any, slope: Any, h: Any) -> None:
 
 
 @kernel
+def gate_residual_row(
+    g: Any, x: Any, residual: Any, maps: Any, act: Any, slope: Any, h: Any
+) -> None:
+    """h = g·act′(z) of a row, z with its residual."""
+    zero = x.dtype.type(0)
+    relu, below = act == RELU, x.dtype.type(slope)
+    mean, scale, offset = maps[0], maps[1], maps[2]
+    for c in range(g.size):
+        z = minus(x[c], mean[c]) * scale[c] + offset[c] + residual[c]
+        h[c] = g[c] if z > zero else (zero if relu else g[c] * below)
+
+
+@kernel
 def add_plain_strip(g: Any, x: Any, mean: Any, sums: Any, total: Any) -> None:
     """The sums of the rows of a strip, in float64; `sums` is scratch, all 0."""
     first, second = sums[0], sums[1]
@@ -80,6 +93,13 @@ def add_plain_strip(g: Any, x: Any, mean: Any, sums: Any, total: Any) -> None:
     for r in range(4 * q, x.shape[0]):
         add_grad_row(g[r], x[r], mean, first, second)
     flush(sums, total)
+
+
+@kernel
+def gate_strip(g: Any, x: Any, residual: Any, maps: Any, act: Any, slope: Any, h: Any) -> None:
+    """h = g·act′(z) of the rows of a strip, z with its residual."""
+    for r in range(x.shape[0]):
+        gate_residual_row(g[r], x[r], residual[r], maps, act, slope, h[r])
 
 
 @kernel
@@ -150,11 +170,14 @@ def finish_grad(
 def backward(
     g: Any,
     x: Any,
+    residual: Any,
+    add: Any,
     mean: Any,
     low: Any,
     rstd: Any,
     gamma: Any,
     beta: Any,
+    h: Any,
     dx: Any,
     dgamma: Any,
     dbeta: Any,
@@ -162,7 +185,7 @@ def backward(
     act: Any,
     slope: Any,
 ) -> None:
-    """dx, and dgamma and dbeta of every group."""
+    """dx, and dgamma and dbeta of every group; if `add`, h = g·act′(z) as well."""
     height, width = x.shape[1], x.shape[2]
     for k in range(x.shape[0]):
         strips = strips_of(x[k])
@@ -170,49 +193,22 @@ def backward(
         totals = np.zeros((strips, 2, width), np.float64)
         for t in prange(strips):
             lo, hi = height * t // strips, height * (t + 1) // strips
-            sums = np.zeros((2, width), x.dtype)
-            if act:
+            gs, xs, sums = g[k, lo:hi], x[k, lo:hi], np.zeros((2, width), x.dtype)
+            if add:
+                hs = h[k, lo:hi]
+                gate_strip(gs, xs, residual[k, lo:hi], maps, act, slope, hs)
+                add_plain_strip(hs, xs, maps[0], sums, totals[t])
+            elif act:
                 row = np.empty(width, x.dtype)
-                add_gated_strip(g[k, lo:hi], x[k, lo:hi], maps, act, slope, sums, row, totals[t])
+                add_gated_strip(gs, xs, maps, act, slope, sums, row, totals[t])
             else:
-                add_plain_strip(g[k, lo:hi], x[k, lo:hi], maps[0], sums, totals[t])
+                add_plain_strip(gs, xs, maps[0], sums, totals[t])
         merge(totals, mean.size // x.shape[0])
         terms = finish_grad(totals, x, k, low, rstd, gamma, center, dgamma, dbeta)
         for t in prange(strips):
             lo, hi = height * t // strips, height * (t + 1) // strips
-            row = np.empty(width, x.dtype)
-            write_grad_strip(g[k, lo:hi], x[k, lo:hi], maps, terms, dx[k, lo:hi], act, slope, row)
-
-
-@kernel
-def gate_residual_row(
-    g: Any, x: Any, residual: Any, maps: Any, act: Any, slope: Any, h: Any
-) -> None:
-    """h = g·act′(z) of a row, z with its residual."""
-    zero = x.dtype.type(0)
-    relu, below = act == RELU, x.dtype.type(slope)
-    mean, scale, offset = maps[0], maps[1], maps[2]
-    for c in range(g.size):
-        z = minus(x[c], mean[c]) * scale[c] + offset[c] + residual[c]
-        h[c] = g[c] if z > zero else (zero if relu else g[c] * below)
-
-
-@driver
-def gate(
-    g: Any,
-    x: Any,
-    mean: Any,
-    low: Any,
-    rstd: Any,
-    gamma: Any,
-    beta: Any,
-    residual: Any,
-    h: Any,
-    act: Any,
-    slope: Any,
-) -> None:
-    """h = g·act′(z), z = (x - mean)·rstd·gamma + beta + residual."""
-    for k in range(x.shape[0]):
-        maps = parameters(x, k, mean, low, rstd, gamma, beta)
-        for r in prange(x.shape[1]):
-            gate_residual_row(g[k, r], x[k, r], residual[k, r], maps, act, slope, h[k, r])
+            row, xs, out = np.empty(width, x.dtype), x[k, lo:hi], dx[k, lo:hi]
+            if add:
+                write_grad_strip(h[k, lo:hi], xs, maps, terms, out, 0, slope, row)
+            else:
+                write_grad_strip(g[k, lo:hi], xs, maps, terms, out, act, slope, row)

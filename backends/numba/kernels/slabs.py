@@ -16,13 +16,13 @@ from numba import prange
 
 from ..compiler import driver, kernel
 from .arithmetic import (
+    RELU,
     affine,
     finish_statistics,
     is_far,
     minus,
     uncentred_statistics,
 )
-from .rows import activate, add_to
 from .stream import CHUNK, is_large, settle, store
 
 # A chunk is also what is summed in the dtype of x: a few dozen terms for each lane of a vector.
@@ -71,6 +71,33 @@ def slab_statistics(x: Any, k: Any, c: Any, center: Any, eps: Any, stats: Any) -
 
 
 @kernel
+def write_plain(x: Any, y: Any, mean: Any, scale: Any, offset: Any) -> None:
+    """(x - mean)·scale + offset of a chunk."""
+    for i in range(x.size):
+        y[i] = minus(x[i], mean) * scale + offset
+
+
+@kernel
+def write_active(x: Any, y: Any, mean: Any, scale: Any, offset: Any, relu: Any, below: Any) -> None:
+    """The same through relu or leaky_relu; NaN stays."""
+    zero = x.dtype.type(0)
+    for i in range(x.size):
+        z = minus(x[i], mean) * scale + offset
+        y[i] = (zero if relu else z * below) if z <= zero else z
+
+
+@kernel
+def write_sum(
+    x: Any, residual: Any, y: Any, mean: Any, scale: Any, offset: Any, relu: Any, below: Any
+) -> None:
+    """The same of the sum with a residual."""
+    zero = x.dtype.type(0)
+    for i in range(x.size):
+        z = minus(x[i], mean) * scale + offset + residual[i]
+        y[i] = (zero if relu else z * below) if z <= zero else z
+
+
+@kernel
 def write_run(
     x: Any,
     y: Any,
@@ -83,12 +110,14 @@ def write_run(
     slope: Any,
 ) -> None:
     """act((x - mean)·scale + offset + residual) of a chunk."""
-    for i in range(x.size):
-        y[i] = minus(x[i], mean) * scale + offset
+    number = x.dtype.type
+    below = number(slope) if act else number(1)
     if add:
-        add_to(y, residual)
-    if act:
-        activate(y, act, slope)
+        write_sum(x, residual, y, mean, scale, offset, act == RELU, below)
+    elif act:
+        write_active(x, y, mean, scale, offset, act == RELU, below)
+    else:
+        write_plain(x, y, mean, scale, offset)
 
 
 @kernel
