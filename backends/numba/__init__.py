@@ -16,13 +16,21 @@ from .activation import NumbaActivation
 from .normalization import NumbaNormalization
 from .optim import NumbaOptim
 from .products import NumbaProducts
+from .reduction import NumbaReduction
 from .threads import get_num_threads, set_num_threads
 from .warm_up import preparations
 
 __all__ = ["NumbaBackend", "get_num_threads", "set_num_threads"]
 
 
-class NumbaBackend(NumbaActivation, NumbaNormalization, NumbaOptim, NumbaProducts, NumPyBackend):
+class NumbaBackend(
+    NumbaActivation,
+    NumbaNormalization,
+    NumbaOptim,
+    NumbaProducts,
+    NumbaReduction,
+    NumPyBackend,
+):
     """Arrays and everything that is not overridden are NumPy's; see the mixins for the kernels."""
 
     install_hint = "pip install 'tinygrad_bn[numba]'"

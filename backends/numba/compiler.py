@@ -69,7 +69,11 @@ _PARALLEL = ParallelOptions(
 """Loops over `prange` run in parallel, and nothing that looks like one."""
 
 SERIAL_BELOW = 1 << 15
-"""Work (elements read and written, about) that does not pay for starting threads."""
+"""Work (elements read and written, about) that does not pay for starting threads.
+
+Two threads of tbb start and meet again in 1.5 to 3 µs, on an AMD EPYC; a serial sigmoid takes
+9.5 µs for 2^15 of work, a serial relu 2.1 µs. `python -m benchmarks.thread_crossover` measures it.
+"""
 
 DRIVERS: list[Driver] = []
 """All drivers of this process, in the order of their definition."""

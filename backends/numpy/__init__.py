@@ -67,7 +67,7 @@ class NumPyBackend(NumPyActivation, NumPyNormalization, Backend):
             return super().fit(g, shape=shape, dtype=dtype)
         if g.shape[0] <= SHORT and g.size <= UNTHREADED and dtype.char in "fd":
             return self._sum(g, (0,))
-        return _sum(g, axis=0)
+        return self.sum(g, axis=0)
 
     def sum(
         self, x: Any, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool = False

@@ -17,7 +17,7 @@ from . import rows, rows_grad, second, slabs, slabs_grad
 
 Arguments = Iterator[tuple[Any, ...]]
 
-_ROWS = ((1, 1100, 64), (2, 60, 100))
+_ROWS = ((1, 1100, 64), (2, 60, 100), (1, 5000, 3))
 _SLABS = ((1, 5, 6, 700), (2, 3, 4, 50), (1, 8, 16, 8192))
 
 

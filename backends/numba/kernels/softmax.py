@@ -16,11 +16,10 @@ from numba import prange
 from ..compiler import driver, kernel
 from .exponential import exp
 from .ranking import rank, ranked
+from .reduction import CHUNK, total_of
 
 ELEMENTS = 4096
 """About how many a block of rows has; the same for any number of threads."""
-CHUNK = 1024
-"""Terms of a sum in the dtype of x; the sums of chunks are added in float64."""
 
 
 @kernel
@@ -39,29 +38,11 @@ def greatest(row: Any) -> Any:
 
 
 @kernel
-def chunk_total(row: Any) -> Any:
-    """Σ of a chunk."""
-    total = row.dtype.type(0)
-    for i in range(row.size):
-        total += row[i]
-    return total
-
-
-@kernel
 def chunk_product(a: Any, b: Any) -> Any:
     """Σ a·b of a chunk."""
     total = a.dtype.type(0)
     for i in range(a.size):
         total += a[i] * b[i]
-    return total
-
-
-@kernel
-def total_of(row: Any) -> Any:
-    """Σ of a row."""
-    total = 0.0
-    for i in range(0, row.size, CHUNK):
-        total += chunk_total(row[i : i + CHUNK])
     return total
 
 
