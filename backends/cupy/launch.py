@@ -1,8 +1,8 @@
-"""The seam between kernels and the machine that runs them: what a launch is, and who carries it out.
+"""The seam between kernels and the machine that runs them: what a launch is, who carries it out.
 
 The mixins of this package (`normalization`, `activation`, `optim`, …) plan launches and call
 
-    self.launch(Launch("batch_norm", "forward_apply<float, 4, Planes>", grid, block, shared), *arrays)
+    self.launch(Launch("batch_norm_forward", "forward_apply<float, Planes<4>>", …), *arguments)
 
 A backend class supplies `launch`, `address` and `limits` (see `KernelHost`): CuPy's by way of
 `cupy.RawModule`, that of the tests by compiling the same sources for the CPU.

@@ -1,11 +1,24 @@
-"""Launch planning: which kernel runs, on which grid, with how much shared memory.
+"""Launch planning: what a device offers, and what all plans have in common.
 
-Pure arithmetic on shapes and on the limits of a device, without CUDA.
+Pure arithmetic on shapes and on the limits of a device, without CUDA. A plan says exactly which
+blocks run: a grid that a device cannot launch is refused here, never cut down by a driver.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+WARP = 32
+MOST_THREADS = 512
+"""Threads of the largest block; the kernels are compiled for no more (`__launch_bounds__`)."""
+VECTOR_BYTES = 16
+PLAIN_SHARED = 48 * 1024
+"""Bytes of dynamic shared memory that a block gets without opting in."""
+RESERVED = 1024
+"""Bytes of shared memory that the system keeps for itself in every block, from 8.0 on."""
+
+C_TYPES = {"float16": "Half", "float32": "float", "float64": "double"}
+ITEM_SIZES = {"float16": 2, "float32": 4, "float64": 8}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +44,25 @@ class DeviceLimits:
     threads_per_block: int = 1024
     grid: tuple[int, int, int] = (2**31 - 1, 65535, 65535)
     cluster: int = 1
+
+
+def ceil_div(a: int, b: int) -> int:
+    """a/b, rounded up."""
+    return -(-a // b)
+
+
+def power_at_least(n: int) -> int:
+    """The smallest power of two that is not below n."""
+    return 1 << max(n - 1, 0).bit_length()
+
+
+def block_size(work: int, each: int, limits: DeviceLimits, least: int = WARP) -> int:
+    """Threads of a block with `work` things to do, so that each has about `each` of them."""
+    most = min(MOST_THREADS, limits.threads_per_block)
+    return max(least, min(most, power_at_least(ceil_div(work, each))))
+
+
+def vector_length(dtype: str, length: int, aligned: bool) -> int:
+    """Elements of an access: 16 bytes, or one where the length or an address is no multiple."""
+    v = VECTOR_BYTES // ITEM_SIZES[dtype]
+    return v if aligned and length % v == 0 else 1
