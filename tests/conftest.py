@@ -3,6 +3,12 @@
 import pytest
 
 from tests import strict_backend  # noqa: F401  (registers the backend)
+from tests.gpu import (  # noqa: F401  (hooks of pytest)
+    BACKENDS,
+    pytest_collection_modifyitems,
+    pytest_configure,
+    pytest_terminal_summary,
+)
 from tests.helpers import SEED
 from tinygrad_bn import use_backend
 from tinygrad_bn.backend import rng
@@ -18,7 +24,7 @@ def _seeded():
     rng.manual_seed(SEED)
 
 
-@pytest.fixture(params=["numpy", "strict"])
+@pytest.fixture(params=BACKENDS)
 def backend(request):
     """Each backend in turn, which is the default one during the test."""
     with use_backend(request.param):

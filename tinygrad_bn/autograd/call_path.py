@@ -142,6 +142,7 @@ def _forward(p: Primitive, call: str, arrays: str) -> list[str]:
     """Source that runs the forward; what it refuses is explained in terms of the operation."""
     metadata = tuple_source(p.metadata)
     return [
+        "    if _B.placed: _B.activate()",
         "    try:",
         f"        _out = {call}{_metadata_arguments(p)})",
         "    except (ValueError, TypeError, IndexError, OverflowError) as _error:",

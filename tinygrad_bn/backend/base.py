@@ -41,6 +41,7 @@ class Backend(
         floating: its native dtypes of floating-point and complex numbers.
         differentiable: those that carry gradients: floating-point, not complex.
         usual: its native default dtype, asked for first where speed counts.
+        placed: whether `activate` is to be called before its arrays are touched.
     """
 
     name: str = ""
@@ -60,6 +61,7 @@ class Backend(
         self.floating: set[Any] = set()
         self.differentiable: set[Any] = set()
         self.usual: Any = None
+        self.placed = False
         for dtype in dtypes.BY_NAME.values():
             native = getattr(xp, dtype.name, None)
             if isinstance(native, type) and issubclass(native, np.generic):
@@ -163,8 +165,23 @@ class Backend(
         """Whether `array` certainly is no view of memory that another array sees."""
         return False
 
+    def activate(self) -> None:
+        """Make its device the one that this thread computes on; called for `placed` backends
+        before every operation and every step of a backward pass."""
+
     def synchronize(self) -> None:
         """Wait until all work handed to the device is done."""
+
+    def upload(self, host: np.ndarray[Any, Any]) -> Any:
+        """An array with the contents of `host`, copied by way of page-locked memory without
+        waiting for the copy.
+
+        Raises ValueError where there is no such memory because nothing is copied to a device.
+        """
+        raise ValueError(
+            f"upload: backend {self.name!r} computes in the host's own memory, so there is "
+            "nothing to copy and no page-locked memory to copy from"
+        )
 
     # --------------------------------------------------------------------------- creation
 
