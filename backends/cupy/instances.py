@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .normalization_planning import forward_instances
+from .normalization_planning import backward_instances, forward_instances, second_instances
 
 SOURCES: dict[str, Callable[[int], list[str]]] = {
     "batch_norm_forward": forward_instances,
+    "batch_norm_backward": backward_instances,
+    "batch_norm_second": second_instances,
 }
 """Sources by name, with the instances on a device with clusters up to a size."""
 

@@ -31,9 +31,10 @@ from .planning import DeviceLimits
 KERNELS = Path(__file__).parent / "kernels"
 """The folder of the sources, and the one include path that they need."""
 
-OPTIONS: tuple[str, ...] = ("-std=c++17", "--fmad=true")
-"""How sources are compiled, besides the architecture and `-I<KERNELS>`. Never with fast maths:
-compensated sums, NaN and infinities depend on the arithmetic being that which is written."""
+OPTIONS: tuple[str, ...] = ("-std=c++17", "-ftz=true")
+"""How sources are compiled, besides the architecture and `-I<KERNELS>`. CuPy flushes subnormal
+numbers in any case; nothing else of fast maths: compensated sums, NaN and infinities depend on the
+arithmetic being that which is written."""
 
 PARAMETER_BYTES = 4096
 """The room for the arguments of a kernel on every GPU."""

@@ -117,17 +117,23 @@ class Call:
         own = math.prod([self.shape[a] for a in self.plan.param_axis])
         return problem_of(self.layout, launch, self.plan, self.strides, own)
 
-    def start(self, source: str, kernel: str, launch: NormalizationLaunch, *arguments: Any) -> None:
-        """Launch a kernel with these arguments and the problem."""
+    def start(
+        self,
+        source: str,
+        kernel: str,
+        launch: NormalizationLaunch,
+        *arguments: Any,
+        slab: bool = False,
+        parts: int | None = None,
+    ) -> None:
+        """Launch a kernel with these arguments and the problem.
+
+        With `slab` it keeps elements in shared memory; with `parts` it has blocks for so many.
+        """
+        shared = launch.shared if slab else launch.head
+        grid = launch.grid if parts is None else (launch.tiles, parts, 1)
         self.B.launch(
-            Launch(
-                source,
-                kernel + launch.instance,
-                launch.grid,
-                launch.block,
-                launch.shared,
-                launch.cluster,
-            ),
+            Launch(source, kernel + launch.instance, grid, launch.block, shared, launch.cluster),
             *arguments,
             self.problem(launch),
         )
@@ -157,9 +163,10 @@ class Call:
                 shape[a] = 1 if repeats else self.shape[a]
             form.append(math.prod([shape[a] for a in group]))
         wide = xp.broadcast_to(weights, tuple(shape)).transpose(layout.order)
-        outer, rows, channels, length = form
+        _, rows, channels, length = form
         steps = (rows * channels * length, channels * length, length, 1)
-        self.strides = tuple([s if n > 1 else 0 for s, n in zip(steps, form, strict=True)])  # type: ignore[assignment]
+        own = [step if n > 1 else 0 for step, n in zip(steps, form, strict=True)]
+        self.strides = (own[0], own[1], own[2], own[3])
         return xp.ascontiguousarray(self.B._as(wide, self.stat))
 
     # ------------------------------------------------------------------------------ results
@@ -174,6 +181,11 @@ class Call:
         if self.layout.in_order:
             return result
         return result.transpose([order.index(a) for a in range(len(order))])
+
+    def folded(self, a: Any) -> Any:
+        """A sum for each statistic, added over those that share a gamma."""
+        folded = self.plan.folded
+        return self.B._as(self.B._sum(a, folded), self.stat) if folded else a
 
     def partials(self, launch: NormalizationLaunch, numbers: int) -> Any:
         """Room for so many numbers of each part of each statistic."""

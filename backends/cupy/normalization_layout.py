@@ -21,7 +21,7 @@ class Layout:
 
     Attributes:
         outer, rows, channels, length: see the module's text.
-        order: the axes of the array in the order of its memory; it is C-contiguous when permuted so.
+        order: the axes of the array in memory order: permuted so it is C-contiguous.
         groups: the axes, as numbers of the array's own, that make up each of the four.
     """
 
@@ -78,8 +78,9 @@ def layout_of(
     groups = _placed(runs)
     if groups is None:
         return None
-    sizes = [math.prod([shape[a] for a in group]) for group in groups]
-    return Layout(*sizes, order, tuple([tuple(group) for group in groups]))
+    outer, rows, channels, length = [math.prod([shape[a] for a in group]) for group in groups]
+    axes = tuple([tuple(group) for group in groups])
+    return Layout(outer, rows, channels, length, order, axes)
 
 
 def _placed(runs: list[tuple[bool, list[int]]]) -> list[list[int]] | None:

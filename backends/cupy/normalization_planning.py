@@ -52,6 +52,7 @@ class NormalizationLaunch:
         tiles: their number.
         block: threads of a block.
         shared: bytes of dynamic shared memory.
+        head: those of them that a kernel needs which keeps no elements.
         cluster: blocks of a cluster.
     """
 
@@ -63,6 +64,7 @@ class NormalizationLaunch:
     tiles: int
     block: int
     shared: int
+    head: int
     cluster: int
 
     @property
@@ -115,8 +117,18 @@ def plan_normalization(
             block = tiles.block(chunk, limits)
             shared = tiles.shared(chunk, block, slabs, pack)
             instance = f"<{C_TYPES[dtype]}, {tiles.walk}, {cluster}>"
+            head = tiles.head(block)
             return NormalizationLaunch(
-                True, instance, tiles.width, chunk, cluster, tiles.tiles, block, shared, cluster
+                True,
+                instance,
+                tiles.width,
+                chunk,
+                cluster,
+                tiles.tiles,
+                block,
+                shared,
+                head,
+                cluster,
             )
     return _split(tiles, dtype, pack, limits)
 
@@ -175,8 +187,9 @@ def _split(
         return None
     shared = tiles.shared(chunk, block, 1, pack)
     instance = f"<{C_TYPES[dtype]}, {tiles.walk}>"
+    head = tiles.head(block)
     return NormalizationLaunch(
-        False, instance, tiles.width, chunk, parts, tiles.tiles, block, shared, 1
+        False, instance, tiles.width, chunk, parts, tiles.tiles, block, shared, head, 1
     )
 
 
@@ -193,10 +206,25 @@ def _resident_arguments(cluster: int) -> list[str]:
     return [f"{a[:-1]}, {c}>" for a in _split_arguments() for c in sizes]
 
 
+def _instances(resident: tuple[str, ...], split: tuple[str, ...], cluster: int) -> list[str]:
+    return [
+        *(kernel + a for kernel in resident for a in _resident_arguments(cluster)),
+        *(kernel + a for kernel in split for a in _split_arguments()),
+    ]
+
+
 def forward_instances(cluster: int) -> list[str]:
     """Instances of kernels/batch_norm_forward.cu where clusters have up to `cluster` blocks."""
     split = ("forward_partials", "forward_apply", "normalize_by")
-    return [
-        *(f"forward_resident{a}" for a in _resident_arguments(cluster)),
-        *(kernel + a for kernel in split for a in _split_arguments()),
-    ]
+    return _instances(("forward_resident",), split, cluster)
+
+
+def backward_instances(cluster: int) -> list[str]:
+    """Instances of kernels/batch_norm_backward.cu."""
+    split = ("backward_partials", "backward_apply", "gate")
+    return _instances(("backward_resident",), split, cluster)
+
+
+def second_instances(cluster: int) -> list[str]:
+    """Instances of kernels/batch_norm_second.cu."""
+    return _instances((), ("second_partials", "second_apply"), cluster)

@@ -3,19 +3,8 @@
 // `forward_resident` reads x once: a cluster of blocks keeps a tile in shared memory. Where a tile
 // is larger, `forward_partials` takes the moments of its parts and `forward_apply` merges them,
 // each block for itself in the same order, and normalises.
+#include "batch_norm_map.cuh"
 #include "batch_norm_moments.cuh"
-
-// What the affine map of a channel needs.
-template <typename S> struct Affine {
-    Centre<S> centre;
-    S scale, shift;
-    __device__ S of(S x) const { return centre.of(x) * scale + shift; }
-};
-
-template <typename S> __device__ inline S activated(S z, const Problem& p) {
-    if (p.activation == RELU) return z > 0 || z != z ? z : (S)0;
-    return p.activation == LEAKY_RELU && !(z > 0) ? (S)(z * (S)p.slope) : z;
-}
 
 template <typename L, typename T, typename S>
 __device__ inline void finish(const L& walk, Pack<T, L::VECTOR> pack,

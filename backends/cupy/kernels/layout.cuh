@@ -119,6 +119,10 @@ template <int V> struct Rows {
     Int stride_, weight_stride_;
 };
 
+template <typename S> __device__ inline const S* at_or_null(const S* base, Int offset) {
+    return base == 0 ? base : base + offset;
+}
+
 // Adds the V terms of an item to the sums of their channels.
 template <typename L, typename S>
 __device__ inline void gather(Sum<S> (&sums)[L::LANES], const S (&terms)[L::VECTOR]) {

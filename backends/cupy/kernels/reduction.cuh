@@ -58,3 +58,40 @@ template <typename S> __device__ inline S reciprocal_deviation(S var, double eps
     double shifted = (double)var + eps;
     return shifted > 0 ? (S)(1.0 / sqrt(shifted)) : (S)(0 * var);
 }
+
+// N sums of a statistic from partials[part][sum][statistic]: each lane of a warp adds neighbouring
+// parts, then the lanes are added by halves. The result is lane 0's.
+template <int N>
+__device__ inline void merged_sums(double (&sums)[N], const double* partials, int statistic,
+                                   int statistics, int parts) {
+    int lane = threadIdx.x % WARP, share = (parts + WARP - 1) / WARP;
+#pragma unroll
+    for (int n = 0; n < N; ++n) sums[n] = 0;
+    for (int i = lane * share; i < (lane + 1) * share && i < parts; ++i) {
+#pragma unroll
+        for (int n = 0; n < N; ++n) sums[n] += partials[((Int)i * N + n) * statistics + statistic];
+    }
+#pragma unroll
+    for (int n = 0; n < N; ++n) {
+        for (int away = 1; away < WARP; away *= 2)
+            sums[n] += __shfl_down_sync(0xffffffffu, sums[n], away);
+    }
+}
+
+// Adds the sums of the threads of a block, one after the other, and writes those of this part.
+template <typename L, typename S, int N>
+__device__ inline void write_partials(Sum<S> (&sums)[N][L::LANES], double* scratch, const L& walk,
+                                      double* partials, const Problem& p) {
+    int statistics = p.outer * p.channels;
+#pragma unroll
+    for (int n = 0; n < N; ++n) {
+        double total[L::LANES];
+#pragma unroll
+        for (int v = 0; v < L::LANES; ++v) total[v] = sums[n][v].value();
+        block_sum(total, scratch, p.width);
+        if ((int)threadIdx.x >= p.width || !walk.valid) continue;
+#pragma unroll
+        for (int v = 0; v < L::LANES; ++v)
+            partials[((Int)blockIdx.y * N + n) * statistics + walk.statistic + v] = total[v];
+    }
+}

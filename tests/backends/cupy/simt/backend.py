@@ -1,0 +1,45 @@
+"""A test-only backend: NumPy arrays, the mixins of the CuPy backend, kernels on the CPU."""
+
+from __future__ import annotations
+
+from tinygrad_bn.backends.cupy.normalization import CuPyNormalization
+from tinygrad_bn.backends.cupy.planning import DeviceLimits
+from tinygrad_bn.backends.numpy import NumPyBackend
+
+from .library import library
+
+SMALL = DeviceLimits(
+    capability=(9, 0),
+    multiprocessors=4,
+    shared_per_block=6 * 1024,
+    shared_per_multiprocessor=16 * 1024,
+    threads_per_block=64,
+    cluster=8,
+)
+"""A device so small that small arrays need clusters, and somewhat larger ones two kernels."""
+
+
+class SimtBackend(CuPyNormalization, NumPyBackend):
+    """What the CuPy backend computes with its own kernels, on the CPU.
+
+    Attributes:
+        limits: of the device to plan for.
+        seed: of the order in which threads run.
+        launches: what was launched, in turn.
+    """
+
+    def __init__(self, name="simt", device=""):
+        super().__init__(name, device)
+        self.limits = SMALL
+        self.seed = 0
+        self.launches = []
+
+    def address(self, array):
+        """Of the first element."""
+        return array.ctypes.data
+
+    def launch(self, launch, *arguments):
+        """To the end, at once."""
+        self.launches.append(launch)
+        self.seed += 1
+        library(launch.source).launch(launch, arguments, self.seed)
