@@ -285,3 +285,12 @@ def trained(name):
 
 def test_training_is_that_of_numpy(cupy):
     assert np.allclose(trained("cupy:1"), trained("numpy"), rtol=1e-4)
+
+
+def test_a_loader_that_pins(cupy):
+    dataset = tg.data.ArrayDataset(np.arange(6.0, dtype="float32").reshape(3, 2), np.arange(3))
+    before = cupy.cuda.synchronisations
+    batches = list(tg.data.DataLoader(dataset, 2, backend="cupy:1", pin_memory=True))
+    assert cupy.cuda.synchronisations == before
+    assert [x.tolist() for x, _ in batches] == [[[0, 1], [2, 3]], [[4, 5]]]
+    assert batches[0][0].array.device.id == 1
