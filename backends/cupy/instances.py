@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from .elementwise_planning import elementwise_instances, entropy_instances, optimizer_instances
 from .normalization_planning import backward_instances, forward_instances, second_instances
 
 SOURCES: dict[str, Callable[[int], list[str]]] = {
     "batch_norm_forward": forward_instances,
     "batch_norm_backward": backward_instances,
     "batch_norm_second": second_instances,
+    "cross_entropy": entropy_instances,
+    "elementwise": elementwise_instances,
+    "optimizers": optimizer_instances,
 }
 """Sources by name, with the instances on a device with clusters up to a size."""
 

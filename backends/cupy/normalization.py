@@ -13,6 +13,7 @@ from tinygrad_bn.backend.normalization_plan import NormalizationPlan
 from tinygrad_bn.backend.reference_normalization import NormalizationReference
 
 from .normalization_call import Call
+from .normalization_planning import SECOND_THREADS
 
 FORWARD, BACKWARD, SECOND = "batch_norm_forward", "batch_norm_backward", "batch_norm_second"
 
@@ -39,7 +40,7 @@ class CuPyNormalization(NormalizationReference):
         else:
             partials = call.partials(launch, 3)
             call.start(FORWARD, "forward_partials", launch, x, inputs[4], partials, slab=True)
-            call.start(FORWARD, "forward_apply", launch, *inputs, partials, *results)
+            call.start(FORWARD, "forward_apply", launch, *inputs, partials, *results, applies=True)
         return (call.original(y), mean, low, var, rstd, count)
 
     def batch_statistics(
@@ -57,7 +58,17 @@ class CuPyNormalization(NormalizationReference):
         results = None, mean, low, var, rstd, count
         call.start(FORWARD, "forward_partials", launch, x, w, partials, slab=True)
         call.start(
-            FORWARD, "forward_apply", launch, x, None, None, None, w, partials, *results, parts=1
+            FORWARD,
+            "forward_apply",
+            launch,
+            x,
+            None,
+            None,
+            None,
+            w,
+            partials,
+            *results,
+            grid=(launch.tiles, 1, 1),
         )
         return mean, low, var, count
 
@@ -85,7 +96,18 @@ class CuPyNormalization(NormalizationReference):
         x, g, residual = call.data
         channels = [call.parameter(a) for a in (mean, low, rstd, gamma, beta)]
         out = call.empty()
-        call.start(BACKWARD, "gate", launch, g, x, *channels, residual, call.weights(weights), out)
+        call.start(
+            BACKWARD,
+            "gate",
+            launch,
+            g,
+            x,
+            *channels,
+            residual,
+            call.weights(weights),
+            out,
+            applies=True,
+        )
         return call.original(out)
 
     def batch_norm_grad(
@@ -122,7 +144,16 @@ class CuPyNormalization(NormalizationReference):
             partials = call.partials(launch, 2)
             call.start(BACKWARD, "backward_partials", launch, *inputs, partials)
             call.start(
-                BACKWARD, "backward_apply", launch, *inputs, count, partials, dx, dgamma, dbeta
+                BACKWARD,
+                "backward_apply",
+                launch,
+                *inputs,
+                count,
+                partials,
+                dx,
+                dgamma,
+                dbeta,
+                applies=True,
             )
         return call.original(dx), call.folded(dgamma), call.folded(dbeta)
 
@@ -145,7 +176,7 @@ class CuPyNormalization(NormalizationReference):
     ) -> tuple[Any, Any, Any]:
         """Two kernels: all sums, then all results."""
         call = Call.of(self, plan, x, g, u)
-        launch = None if call is None else call.plan_launch(slabs=0)
+        launch = None if call is None else call.plan_launch(slabs=0, most=SECOND_THREADS)
         if call is None or launch is None:
             return super().batch_norm_grad_grad(
                 u, v, t, g, x, mean, low, rstd, gamma, beta, weights, count, plan=plan
@@ -156,7 +187,9 @@ class CuPyNormalization(NormalizationReference):
         v, t, partials = call.parameter(v), call.parameter(t), call.partials(launch, 5)
         dg, dx, dgamma = call.empty(), call.empty(), call.statistic()
         call.start(SECOND, "second_partials", launch, u, *inputs, partials)
-        call.start(SECOND, "second_apply", launch, u, v, t, *inputs, partials, dg, dx, dgamma)
+        call.start(
+            SECOND, "second_apply", launch, u, v, t, *inputs, partials, dg, dx, dgamma, applies=True
+        )
         return call.original(dg), call.original(dx), call.folded(dgamma)
 
     def normalize_by(
@@ -178,5 +211,5 @@ class CuPyNormalization(NormalizationReference):
         x, residual = call.data
         channels = [call.parameter(a) for a in (mean, var, gamma, beta)]
         y = call.empty()
-        call.start(FORWARD, "normalize_by", launch, x, *channels, residual, y)
+        call.start(FORWARD, "normalize_by", launch, x, *channels, residual, y, applies=True)
         return call.original(y)

@@ -13,7 +13,7 @@ from tinygrad_bn.backend.normalization_plan import NormalizationPlan
 from .launch import Launch
 from .normalization_layout import Layout, layout_of, memory_order
 from .normalization_planning import NormalizationLaunch, plan_normalization
-from .planning import VECTOR_BYTES, DeviceLimits
+from .planning import MOST_THREADS, VECTOR_BYTES, DeviceLimits
 
 ACTIVATIONS = {None: 0, "relu": 1, "leaky_relu": 2}
 PROBLEM = np.dtype(
@@ -33,15 +33,21 @@ Strides = tuple[int, int, int, int]
 
 @functools.lru_cache(maxsize=4096)
 def problem_of(
-    layout: Layout, launch: NormalizationLaunch, plan: NormalizationPlan, strides: Strides, own: int
+    layout: Layout,
+    launch: NormalizationLaunch,
+    plan: NormalizationPlan,
+    strides: Strides,
+    own: int,
+    spread: int,
 ) -> Any:
-    """All of a call that is no array; `own` statistics have a gamma of their own."""
+    """All of a call that is no array; `own` statistics have a gamma of their own, and a block works
+    on `spread` parts."""
     problem = np.zeros((), PROBLEM)
     problem["weight"] = strides
     for name in ("outer", "rows", "channels", "length"):
         problem[name] = getattr(layout, name)
-    for name in ("width", "chunk", "parts"):
-        problem[name] = getattr(launch, name)
+    problem["width"], problem["parts"] = launch.width, launch.parts
+    problem["chunk"] = launch.chunk * spread
     for name in ("eps", "slope", "masked"):
         problem[name] = getattr(plan, name)
     problem["activation"] = ACTIVATIONS[plan.activation]
@@ -51,9 +57,9 @@ def problem_of(
 
 @functools.lru_cache(maxsize=4096)
 def _planned(
-    layout: Layout, dtype: str, aligned: bool, slabs: int, limits: DeviceLimits
+    layout: Layout, dtype: str, aligned: bool, slabs: int, limits: DeviceLimits, most: int
 ) -> NormalizationLaunch | None:
-    return plan_normalization(layout, dtype, aligned, slabs, limits)
+    return plan_normalization(layout, dtype, aligned, slabs, limits, most)
 
 
 def covers(plan: NormalizationPlan, x: Any) -> bool:
@@ -105,17 +111,13 @@ class Call:
         call.shape = x.shape
         return call
 
-    def plan_launch(self, slabs: int) -> NormalizationLaunch | None:
-        """The launch that keeps `slabs` arrays of a tile in shared memory (0: none is kept)."""
+    def plan_launch(self, slabs: int, most: int = MOST_THREADS) -> NormalizationLaunch | None:
+        """The launch that keeps `slabs` arrays of a tile in shared memory (0: none is kept), with
+        at most so many threads in a block."""
         address = self.B.address
         aligned = all(a is None or address(a) % VECTOR_BYTES == 0 for a in self.data)
         name = self.data[0].dtype.name
-        return _planned(self.layout, name, aligned, slabs, self.B.limits)
-
-    def problem(self, launch: NormalizationLaunch) -> Any:
-        """`Problem` of the kernels."""
-        own = math.prod([self.shape[a] for a in self.plan.param_axis])
-        return problem_of(self.layout, launch, self.plan, self.strides, own)
+        return _planned(self.layout, name, aligned, slabs, self.B.limits, most)
 
     def start(
         self,
@@ -124,18 +126,22 @@ class Call:
         launch: NormalizationLaunch,
         *arguments: Any,
         slab: bool = False,
-        parts: int | None = None,
+        applies: bool = False,
+        grid: tuple[int, int, int] | None = None,
     ) -> None:
         """Launch a kernel with these arguments and the problem.
 
-        With `slab` it keeps elements in shared memory; with `parts` it has blocks for so many.
+        With `slab` it keeps elements in shared memory; if it `applies` what was found, a block
+        works on several parts.
         """
+        own = math.prod([self.shape[a] for a in self.plan.param_axis])
+        spread = launch.spread if applies else 1
+        problem = problem_of(self.layout, launch, self.plan, self.strides, own, spread)
+        grid = grid or (launch.applying_grid if applies else launch.grid)
         shared = launch.shared if slab else launch.head
-        grid = launch.grid if parts is None else (launch.tiles, parts, 1)
+        name = kernel + launch.arguments
         self.B.launch(
-            Launch(source, kernel + launch.instance, grid, launch.block, shared, launch.cluster),
-            *arguments,
-            self.problem(launch),
+            Launch(source, name, grid, launch.block, shared, launch.cluster), *arguments, problem
         )
 
     # ---------------------------------------------------------------------------- arguments

@@ -8,13 +8,14 @@ tile, an item and a part are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from .normalization_layout import Layout
 from .planning import (
     C_TYPES,
     ITEM_SIZES,
+    MOST_THREADS,
     PLAIN_SHARED,
     RESERVED,
     VECTOR_BYTES,
@@ -35,6 +36,10 @@ PACKS_EACH = 4
 """Vectors that a thread has in flight."""
 SMALL = 1024
 """Up to so many vectors a tile is not worth more than one block."""
+SECOND_THREADS = 256
+"""Threads of the kernels of second order, which need twice the registers."""
+MOST_SPREAD = 8
+"""Parts that an applying block works on, where there are many: merging their moments takes time."""
 MOST_ITEMS = 2**31 - 2**20
 """Items and statistics are counted in 32 bits, with room for a step beyond."""
 
@@ -45,10 +50,10 @@ class NormalizationLaunch:
 
     Attributes:
         resident: whether tiles stay in shared memory; else they are worked on in parts.
-        walk: the layout as the kernels' template argument, such as "Planes<4>".
-        instance: all template arguments after the kernel's name.
+        arguments: of the templates, such as "<float, Planes<4>, 8>".
         width: threads side by side (`Problem.width`).
         chunk, parts: items of a part, and parts of a tile.
+        spread: parts that one block of an applying kernel works on.
         tiles: their number.
         block: threads of a block.
         shared: bytes of dynamic shared memory.
@@ -57,10 +62,11 @@ class NormalizationLaunch:
     """
 
     resident: bool
-    instance: str
+    arguments: str
     width: int
     chunk: int
     parts: int
+    spread: int
     tiles: int
     block: int
     shared: int
@@ -72,124 +78,129 @@ class NormalizationLaunch:
         """Blocks of the launch: clusters along x if resident, else tiles by parts."""
         return (self.tiles * self.cluster, 1, 1) if self.resident else (self.tiles, self.parts, 1)
 
+    @property
+    def applying_grid(self) -> tuple[int, int, int]:
+        """Blocks of a kernel of which each works on `spread` parts."""
+        return (self.tiles, ceil_div(self.parts, self.spread), 1)
+
 
 @dataclass(frozen=True, slots=True)
 class _Tiles:
-    """The tiles of a call, and what a block that works on one needs."""
+    """The tiles of a call, and what a block that works on one needs.
+
+    Attributes:
+        walk: class template that walks over one, "Planes" or "Rows".
+        dtype, v: of elements, and how many of them are an item of a thread.
+        width: threads side by side.
+        items: of a tile.
+        number: of tiles.
+    """
 
     walk: str
-    lanes: int
+    dtype: str
+    v: int
     width: int
     items: int
-    tiles: int
+    number: int
 
     @property
-    def wide(self) -> int:
-        return self.width * self.lanes
+    def arguments(self) -> str:
+        return f"<{C_TYPES[self.dtype]}, {self.walk}<{self.v}>>"
 
     def block(self, items: int, limits: DeviceLimits) -> int:
-        return block_size(items * self.width, PACKS_EACH, limits, max(WARP, self.width))
+        """Threads for so many items."""
+        return block_size(items * self.width, PACKS_EACH, limits)
 
     def head(self, block: int) -> int:
         """Bytes before the slab: as `slab_offset` of kernels/reduction.cuh says."""
-        return (block // WARP * self.wide + 6 * self.wide + 1) // 2 * 2 * 8
+        wide = self.width * (self.v if self.walk == "Rows" else 1)
+        return (block // WARP * wide + 6 * wide + 1) // 2 * 2 * 8
 
-    def shared(self, items: int, block: int, slabs: int, pack: int) -> int:
-        """Bytes for `items` of a tile, kept in columns of the threads, in so many arrays."""
-        each = ceil_div(items, block // self.width)
-        return self.head(block) + each * block * pack * slabs
+    def row(self, block: int) -> int:
+        """Bytes of an item of each thread."""
+        return block * self.v * ITEM_SIZES[self.dtype]
+
+    def shared(self, items: int, block: int, slabs: int) -> int:
+        """Bytes for items kept in columns of the threads, in so many arrays."""
+        return self.head(block) + ceil_div(items, block // self.width) * self.row(block) * slabs
 
 
 def plan_normalization(
-    layout: Layout, dtype: str, aligned: bool, slabs: int, limits: DeviceLimits
+    layout: Layout,
+    dtype: str,
+    aligned: bool,
+    slabs: int,
+    limits: DeviceLimits,
+    most: int = MOST_THREADS,
 ) -> NormalizationLaunch | None:
     """The launch for a tile that has to be kept in `slabs` arrays; 0 if nothing has to be kept.
 
-    None where the counts are beyond what kernels or device can number.
+    `most` threads are in a block. None where the counts are beyond what kernels or device can
+    number.
     """
-    tiles, v = _tiles(layout, dtype, aligned)
+    limits = replace(limits, threads_per_block=min(most, limits.threads_per_block))
+    tiles = _tiles(layout, dtype, aligned)
     if tiles.items > MOST_ITEMS or layout.statistics > MOST_ITEMS:
         return None
-    pack = v * ITEM_SIZES[dtype]
-    if slabs:
-        for cluster in _fitting(tiles, slabs, pack, limits):
-            chunk = ceil_div(tiles.items, cluster)
-            block = tiles.block(chunk, limits)
-            shared = tiles.shared(chunk, block, slabs, pack)
-            instance = f"<{C_TYPES[dtype]}, {tiles.walk}, {cluster}>"
-            head = tiles.head(block)
-            return NormalizationLaunch(
-                True,
-                instance,
-                tiles.width,
-                chunk,
-                cluster,
-                tiles.tiles,
-                block,
-                shared,
-                head,
-                cluster,
-            )
-    return _split(tiles, dtype, pack, limits)
+    resident = _resident(tiles, slabs, limits) if slabs else None
+    return resident or _split(tiles, limits)
 
 
-def _tiles(layout: Layout, dtype: str, aligned: bool) -> tuple[_Tiles, int]:
+def _tiles(layout: Layout, dtype: str, aligned: bool) -> _Tiles:
     if not layout.by_rows:
         v = vector_length(dtype, layout.length, aligned)
         items = layout.rows * layout.length // v
-        return _Tiles(f"Planes<{v}>", 1, 1, items, layout.statistics), v
+        return _Tiles("Planes", dtype, v, 1, items, layout.statistics)
     v = vector_length(dtype, layout.channels, aligned)
     widest = min(MOST_WIDTH, TILE_BYTES // (v * ITEM_SIZES[dtype]))
     width = min(widest, power_at_least(ceil_div(layout.channels, v)))
-    tiles = layout.outer * ceil_div(layout.channels, width * v)
-    return _Tiles(f"Rows<{v}>", v, width, layout.rows, tiles), v
+    number = layout.outer * ceil_div(layout.channels, width * v)
+    return _Tiles("Rows", dtype, v, width, layout.rows, number)
 
 
-def _fitting(tiles: _Tiles, slabs: int, pack: int, limits: DeviceLimits) -> list[int]:
-    """The cluster to take, first; empty if a tile fits in none.
-
-    The smallest one that leaves room for a second block on the multiprocessor and has enough blocks
-    for all of them; failing that the largest.
-    """
-    found = []
+def _resident(tiles: _Tiles, slabs: int, limits: DeviceLimits) -> NormalizationLaunch | None:
+    """The smallest cluster that leaves room for a second block on the multiprocessor and gives all
+    of them something to do; failing that the largest; None if a tile fits in none."""
+    found = None
     for cluster in CLUSTERS:
-        if cluster > limits.cluster or tiles.tiles * cluster > limits.grid[0]:
+        if cluster > limits.cluster or tiles.number * cluster > limits.grid[0]:
             continue
-        items = ceil_div(tiles.items, cluster)
-        block = tiles.block(items, limits)
-        shared = tiles.shared(items, block, slabs, pack)
+        chunk = ceil_div(tiles.items, cluster)
+        block = tiles.block(chunk, limits)
+        shared = tiles.shared(chunk, block, slabs)
         if shared > limits.shared_per_block:
             continue
-        busy = tiles.tiles * cluster >= limits.multiprocessors
-        if shared <= limits.shared_per_multiprocessor // 2 - RESERVED and (
-            busy or items * tiles.width <= SMALL
-        ):
-            return [cluster]
-        found.append(cluster)
-    return found[-1:]
+        arguments, head = f"{tiles.arguments[:-1]}, {cluster}>", tiles.head(block)
+        found = NormalizationLaunch(
+            *(True, arguments, tiles.width, chunk, cluster, 1),
+            *(tiles.number, block, shared, head, cluster),
+        )
+        busy = tiles.number * cluster >= limits.multiprocessors or chunk * tiles.width <= SMALL
+        if busy and shared <= limits.shared_per_multiprocessor // 2 - RESERVED:
+            break
+    return found
 
 
-def _split(
-    tiles: _Tiles, dtype: str, pack: int, limits: DeviceLimits
-) -> NormalizationLaunch | None:
+def _split(tiles: _Tiles, limits: DeviceLimits) -> NormalizationLaunch | None:
     """Parts that fit in plain shared memory, few enough to number, enough to keep a device busy."""
     room = min(PLAIN_SHARED, limits.shared_per_block)
     block = tiles.block(tiles.items, limits)
-    each = (room - tiles.head(block)) // (block * pack)
-    while each < 1 and block > max(WARP, tiles.width):
+    while block > WARP and tiles.head(block) + tiles.row(block) > room:
         block //= 2
-        each = (room - tiles.head(block)) // (block * pack)
-    wanted = ceil_div(4 * limits.multiprocessors, tiles.tiles)
-    rows = block // tiles.width
-    chunk = min(each * rows, max(rows, ceil_div(tiles.items, wanted)))
-    parts = ceil_div(tiles.items, chunk)
-    if each < 1 or parts > limits.grid[1] or tiles.tiles > limits.grid[0]:
+    head, rows = tiles.head(block), block // tiles.width
+    most = (room - head) // tiles.row(block) * rows
+    wanted = ceil_div(4 * limits.multiprocessors, tiles.number)
+    chunk = min(most, max(rows, ceil_div(tiles.items, wanted)))
+    if chunk < 1 or tiles.number > limits.grid[0]:
         return None
-    shared = tiles.shared(chunk, block, 1, pack)
-    instance = f"<{C_TYPES[dtype]}, {tiles.walk}>"
-    head = tiles.head(block)
+    parts = ceil_div(tiles.items, chunk)
+    if parts > limits.grid[1]:
+        return None
+    spread = min(MOST_SPREAD, max(1, tiles.number * parts // (8 * limits.multiprocessors)))
+    shared = tiles.shared(chunk, block, 1)
     return NormalizationLaunch(
-        False, instance, tiles.width, chunk, parts, tiles.tiles, block, shared, head, 1
+        *(False, tiles.arguments, tiles.width, chunk, parts, spread),
+        *(tiles.number, block, shared, head, 1),
     )
 
 

@@ -56,10 +56,10 @@ def power_at_least(n: int) -> int:
     return 1 << max(n - 1, 0).bit_length()
 
 
-def block_size(work: int, each: int, limits: DeviceLimits, least: int = WARP) -> int:
+def block_size(work: int, each: int, limits: DeviceLimits) -> int:
     """Threads of a block with `work` things to do, so that each has about `each` of them."""
     most = min(MOST_THREADS, limits.threads_per_block)
-    return max(least, min(most, power_at_least(ceil_div(work, each))))
+    return max(WARP, min(most, power_at_least(ceil_div(work, each))))
 
 
 def vector_length(dtype: str, length: int, aligned: bool) -> int:

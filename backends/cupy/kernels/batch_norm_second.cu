@@ -11,7 +11,7 @@
 // So one pass over u, g and x gives all sums, a second one the results.
 #include "batch_norm_map.cuh"
 
-enum { SUMS = 5 };
+enum { SUMS = 5, SECOND_THREADS = 256 };  // half as many as elsewhere: twice the registers
 
 // One element: g and act'(z) (0 at padding), xhat and p.
 template <typename S> struct Element {
@@ -40,7 +40,7 @@ __device__ inline void read_shares(S (&share)[L::LANES], const L& walk, const S*
 
 // partials[part][G0, G1, U0, U1, D][statistic]; block (tile, part).
 template <typename T, typename L>
-__global__ void __launch_bounds__(MOST_THREADS, 1)
+__global__ void __launch_bounds__(SECOND_THREADS, 1)
     second_partials(const T* __restrict__ u, const T* __restrict__ g, const T* __restrict__ x,
                     const typename Wide<T>::Type* __restrict__ mean,
                     const typename Wide<T>::Type* __restrict__ low,
@@ -104,7 +104,7 @@ __device__ inline Second<S> second_of(const double* found, int wide, S rstd, con
 }
 
 template <typename T, typename L>
-__global__ void __launch_bounds__(MOST_THREADS, 1)
+__global__ void __launch_bounds__(SECOND_THREADS, 1)
     second_apply(const T* __restrict__ u, const typename Wide<T>::Type* __restrict__ v_,
                  const typename Wide<T>::Type* __restrict__ t_, const T* __restrict__ g,
                  const T* __restrict__ x, const typename Wide<T>::Type* __restrict__ mean,

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from tinygrad_bn.backends.cupy.activation import CuPyActivation
+from tinygrad_bn.backends.cupy.affine import CuPyAffine
 from tinygrad_bn.backends.cupy.normalization import CuPyNormalization
+from tinygrad_bn.backends.cupy.optim import CuPyOptim
 from tinygrad_bn.backends.cupy.planning import DeviceLimits
 from tinygrad_bn.backends.numpy import NumPyBackend
+
+from tinygrad_bn.backend.generator import HostGenerator
 
 from .library import library
 
@@ -19,7 +24,15 @@ SMALL = DeviceLimits(
 """A device so small that small arrays need clusters, and somewhat larger ones two kernels."""
 
 
-class SimtBackend(CuPyNormalization, NumPyBackend):
+class KeyedGenerator(HostGenerator):
+    """The host's generator, with keys for a kernel that draws for itself."""
+
+    def key(self):
+        """A 63-bit number."""
+        return int(self.integers(0, 2**63 - 1, (), "int64"))
+
+
+class SimtBackend(CuPyNormalization, CuPyActivation, CuPyAffine, CuPyOptim, NumPyBackend):
     """What the CuPy backend computes with its own kernels, on the CPU.
 
     Attributes:
@@ -37,6 +50,10 @@ class SimtBackend(CuPyNormalization, NumPyBackend):
     def address(self, array):
         """Of the first element."""
         return array.ctypes.data
+
+    def make_generator(self, seed):
+        """One that gives keys."""
+        return KeyedGenerator(seed)
 
     def launch(self, launch, *arguments):
         """To the end, at once."""

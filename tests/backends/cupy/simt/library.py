@@ -13,7 +13,6 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-
 from tinygrad_bn.backends.cupy.instances import instances
 from tinygrad_bn.backends.cupy.launch import Launch, source_files
 

@@ -7,7 +7,6 @@
 // behind the end of a block's shared memory.
 #pragma once
 
-#include <cmath>
 #include <csetjmp>
 #include <cstdint>
 #include <cstdio>
@@ -19,12 +18,14 @@
 #include <utility>
 #include <vector>
 
+#include <math.h>
 #include <sys/mman.h>
 #include <ucontext.h>
 
 #define __global__ static
 #define __device__
 #define __launch_bounds__(...)
+#define __grid_constant__
 #define CLUSTER(n)
 #define SHARED_MEMORY(name) unsigned char* name = simt::now->block->shared.data()
 
