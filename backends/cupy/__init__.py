@@ -16,6 +16,7 @@ import numpy as np
 from tinygrad_bn.backend import Backend
 
 from .arrays import CuPyArrays
+from .capture import GraphRecorder
 from .generator import DeviceGenerator
 from .indexing import CuPyIndexing
 from .launch import Launch
@@ -103,6 +104,10 @@ class CuPyBackend(CuPyArrays, CuPyIndexing, CuPyLinalg, Backend):
     def synchronize(self) -> None:
         """Wait until the device has done all that any thread has queued."""
         self.place.synchronize()
+
+    def recorder(self) -> GraphRecorder:
+        """A CUDA graph to be recorded."""
+        return GraphRecorder(self.xp, self.place)
 
     def memory_stats(self) -> dict[str, int]:
         """Bytes on the device: of CuPy's pool `used` by arrays, `cached` for the next ones,

@@ -104,7 +104,7 @@ class CuPyIndexing(IndexingReference):
         """`plain` with the arrays of `parts` back in the places of their stand-ins."""
         dots = next((i for i, k in enumerate(parts) if k is ...), len(parts))
         tail = sum(k.ndim if _is_mask(k) else 1 for k in parts[dots + 1 :])
-        out = [self.xp.asarray(k, dtype=np.int64) if isinstance(k, int) else k for k in plain]
+        out = [self.xp.full((), k, dtype=np.int64) if isinstance(k, int) else k for k in plain]
         for start, group in ((0, parts[:dots]), (len(plain) - tail, parts[dots + 1 :])):
             at = start
             for part in group:

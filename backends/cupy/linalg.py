@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_bn.backend.reference_affine import AffineReference
 from tinygrad_bn.backend.reference_linalg import LinalgReference
 
 from .place import Place
 
 
-class CuPyLinalg(LinalgReference):
+class CuPyLinalg(AffineReference, LinalgReference):
     """Overrides by the names of the reference."""
 
     place: Place
@@ -32,6 +33,22 @@ class CuPyLinalg(LinalgReference):
         except ValueError as error:
             shapes = " and ".join(str(tuple(a.shape)) for a in arrays)
             raise ValueError(f"{name}: failed for shape {shapes}: {error}") from error
+
+    def matmul(self, x1: Any, x2: Any, /) -> Any:
+        """CuPy's own; in a captured step a product that was planned beforehand."""
+        if self.place.planning:
+            return self.place.products.matmul(x1, x2)
+        return self.xp.matmul(x1, x2)
+
+    def linear(self, x: Any, weight: Any, bias: Any) -> Any:
+        """As the reference, by `matmul`."""
+        out = self.matmul(x, self.matrix_transpose(weight))
+        if bias is None:
+            return out
+        if bias.dtype != out.dtype:
+            return out + bias
+        out += bias
+        return out
 
     def diagonal(self, x: Any, *, offset: int = 0) -> Any:
         """CuPy's own of the last two axes, a view."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from tinygrad_bn.backend import BackendUnavailableError
@@ -108,6 +110,7 @@ class Place:
     Attributes:
         index: the device's number among the visible ones.
         name: what the driver calls it.
+        products: matrix products that can be captured, made for the first capture.
     """
 
     def __init__(self, cupy: Any, index: int) -> None:
@@ -116,6 +119,7 @@ class Place:
         self._device = cupy.cuda.Device(index)
         self._threads = threading.local()
         self.index: int = index
+        self.products: Any = None
         name = self._runtime.getDeviceProperties(index)["name"]
         self.name: str = name.decode() if isinstance(name, bytes) else str(name)
 
@@ -144,6 +148,21 @@ class Place:
     @capturing.setter
     def capturing(self, value: bool) -> None:
         self._threads.capturing = value
+
+    @contextmanager
+    def planned_products(self) -> Iterator[None]:
+        """In the block this thread multiplies matrices by `products`."""
+        before = self.planning
+        self._threads.planning = True
+        try:
+            yield
+        finally:
+            self._threads.planning = before
+
+    @property
+    def planning(self) -> bool:
+        """Whether matrices are to be multiplied by `products`."""
+        return getattr(self._threads, "planning", False)
 
     def forbid_capture(self, what: str) -> None:
         """RuntimeError if this thread records a graph: `what` would not be part of it."""

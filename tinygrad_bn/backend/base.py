@@ -183,6 +183,17 @@ class Backend(
             "nothing to copy and no page-locked memory to copy from"
         )
 
+    def recorder(self) -> Any:
+        """What records the queue of a step and launches it again: an object with the contexts
+        `rehearsing()` and `recording()`, and `launch()`; see `training.capture`.
+
+        Raises ValueError where operations are not queued.
+        """
+        raise ValueError(
+            f"recorder: backend {self.name!r} carries operations out as they are called, so there "
+            "is no queue to record"
+        )
+
     # --------------------------------------------------------------------------- creation
 
     def empty(self, shape: Any, *, dtype: Any) -> Any:

@@ -1,15 +1,18 @@
-"""Training: the loop, metrics, early stopping, checkpoints that resume exactly."""
+"""Training: the loop, metrics, early stopping, checkpoints that resume exactly, captured steps."""
 
 from .callbacks import Callback, EarlyStopping
+from .capture import CapturedStep, capture
 from .interrupt import InterruptGuard, TrainingInterrupted
 from .metrics import accuracy
 from .trainer import Trainer
 
 __all__ = [
     "Callback",
+    "CapturedStep",
     "EarlyStopping",
     "InterruptGuard",
     "Trainer",
     "TrainingInterrupted",
     "accuracy",
+    "capture",
 ]

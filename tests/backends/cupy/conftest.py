@@ -28,4 +28,4 @@ def pretend(monkeypatch):
 @pytest.fixture
 def cupy(pretend):
     """A pretend CuPy with two devices."""
-    return pretend(devices=2)
+    return pretend(devices=2, aligned=True)

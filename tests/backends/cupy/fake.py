@@ -31,7 +31,7 @@ class FakeCuPy(types.ModuleType):
         calls: the names of the functions called, in order.
     """
 
-    def __init__(self, devices=1, driver=13000, built=13000, memory=1 << 34):
+    def __init__(self, devices=1, driver=13000, built=13000, memory=1 << 34, aligned=False):
         super().__init__("cupy")
         self.__version__ = "14.2.0"
         self.cuda = Cuda(self, devices, driver, built, memory)
@@ -39,6 +39,7 @@ class FakeCuPy(types.ModuleType):
         self.linalg = types.SimpleNamespace()
         self.random = types.SimpleNamespace(Generator=Generator, Philox4x3210=self._philox)
         self.calls = []
+        self._aligned = aligned
         self.finfo, self.iinfo, self.isdtype = np.finfo, np.iinfo, np.isdtype
         self.get_default_memory_pool = lambda: self.cuda.pool
         self.get_default_pinned_memory_pool = lambda: self.cuda.pinned
@@ -82,7 +83,8 @@ class FakeCuPy(types.ModuleType):
             with np.errstate(all="ignore"):
                 function(target._host, *_hosts(args))
 
-        compute()
+        if not self.cuda.get_current_stream().is_capturing():
+            compute()  # what is captured does not run, which only writing lets one see
         self.cuda.record(compute, None)
 
     def _wrap(self, result, sources):
@@ -97,7 +99,9 @@ class FakeCuPy(types.ModuleType):
                 return self.ndarray(
                     host, source._device_id, source.base if source.base is not None else source
                 )
-        if host.base is not None:
+        if self._aligned:
+            host = aligned_copy(host)
+        elif host.base is not None:
             host = np.array(host)
         self.cuda.allocate(host)
         return self.ndarray(host, self.cuda.runtime.getDevice())
@@ -152,8 +156,12 @@ class FakeCuPy(types.ModuleType):
                 return a.copy()
             return self.run(lambda h: np.array(h, dtype=dtype, copy=copy), a)
         host = np.array(a, dtype=dtype)
+        host = aligned_copy(host) if self._aligned else host
         self.cuda.allocate(host)
         return self.ndarray(host, self.cuda.runtime.getDevice())
+
+    def _ascontiguousarray(self, a):
+        return self.run(np.ascontiguousarray, a)
 
     def _zeros_like(self, a, dtype=None):
         return self.run(lambda h: np.zeros(h.shape, dtype or h.dtype), a)
@@ -263,6 +271,17 @@ class Generator:
         """Integers; CuPy's own overflow where a difference needs more than 31 bits."""
         assert high - low - 1 < 1 << 31
         return self._module.asarray(self._host.integers(low, high, size, dtype=dtype))
+
+
+def aligned_copy(host):
+    """A copy that begins where CuPy's pool would let it begin, at a multiple of 512 bytes."""
+    buffer = np.empty(host.nbytes + 512, dtype=np.uint8)
+    start = -buffer.__array_interface__["data"][0] % 512
+    out = buffer[start : start + host.nbytes].view(host.dtype)
+    order = "F" if host.flags.f_contiguous and not host.flags.c_contiguous else "C"
+    out = out.reshape(host.shape, order=order)
+    out[...] = host
+    return out
 
 
 def _flat(value):

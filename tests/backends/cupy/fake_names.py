@@ -24,6 +24,7 @@ SIGNATURES = {
     "expand_dims": "a, axis",
     "concat": "tup, axis=0, out=None, *, dtype=None, casting='same_kind'",
     "stack": "tup, axis=0, out=None, *, dtype=None, casting='same_kind'",
+    "ascontiguousarray": "a, dtype=None",
     "asarray": "a, dtype=None, order=None, *, copy=None, blocking=False",
     "matrix_transpose": "x, /",
     "zeros": "shape, dtype=float, order='C'",
