@@ -35,28 +35,28 @@ class CuPyArrays(ActivationReference, ReductionReference):
     def max(self, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
         """CuPy's own but for empty arrays."""
         if 0 in x.shape:
-            return self._nothing("max", x, axis, keepdims, x.dtype)
+            return self._nothing(x, axis, keepdims, x.dtype)
         return super().max(x, axis=axis, keepdims=keepdims)
 
     def min(self, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
         """CuPy's own but for empty arrays."""
         if 0 in x.shape:
-            return self._nothing("min", x, axis, keepdims, x.dtype)
+            return self._nothing(x, axis, keepdims, x.dtype)
         return super().min(x, axis=axis, keepdims=keepdims)
 
     def argmax(self, x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
         """CuPy's own but for empty arrays."""
         if 0 in x.shape:
-            return self._nothing("argmax", x, axis, keepdims, np.int64)
+            return self._nothing(x, axis, keepdims, np.int64)
         return super().argmax(x, axis=axis, keepdims=keepdims)
 
     def argmin(self, x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
         """CuPy's own but for empty arrays."""
         if 0 in x.shape:
-            return self._nothing("argmin", x, axis, keepdims, np.int64)
+            return self._nothing(x, axis, keepdims, np.int64)
         return super().argmin(x, axis=axis, keepdims=keepdims)
 
-    def _nothing(self, name: str, x: Any, axis: Axis, keepdims: bool, dtype: Any) -> Any:
+    def _nothing(self, x: Any, axis: Axis, keepdims: bool, dtype: Any) -> Any:
         """The empty result of a choice along an axis that has elements.
 
         Raises ValueError where elements would have to be chosen from none.
@@ -67,7 +67,7 @@ class CuPyArrays(ActivationReference, ReductionReference):
             1 if i in reduced else n for i, n in enumerate(x.shape) if keepdims or i not in reduced
         ]
         if 0 not in shape:
-            raise ValueError(f"{name}: there is no element to choose along axis {axis}")
+            raise ValueError(f"there is no element to choose along axis {axis}")
         return self.xp.empty(tuple(shape), dtype=dtype)
 
     def count_nonzero(self, x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Any:
@@ -121,13 +121,40 @@ class CuPyArrays(ActivationReference, ReductionReference):
     # ----------------------------------------------------------------- missing in CuPy
 
     def unstack(self, x: Any, /, *, axis: int = 0) -> tuple[Any, ...]:
-        """The parts of x along an axis."""
+        """The parts of x along an axis; ValueError if it has no such axis."""
+        if not -x.ndim <= axis < x.ndim:
+            raise ValueError(f"axis {axis} is out of bounds for an array of {x.ndim} axes")
         before = (slice(None),) * (axis % x.ndim)
         return tuple([x[(*before, i, ...)] for i in range(x.shape[axis])])
 
     def vecdot(self, x: Any, y: Any, /, *, axis: int = -1) -> Any:
         """Σ x̄·y along an axis, counted from the end."""
         return self.xp.sum(self.xp.conj(x) * y, axis=axis)
+
+    def unique_all(self, x: Any, /) -> tuple[Any, ...]:
+        """CuPy's own but for empty arrays."""
+        return self._unique("unique_all", x)
+
+    def unique_counts(self, x: Any, /) -> tuple[Any, ...]:
+        """CuPy's own but for empty arrays."""
+        return self._unique("unique_counts", x)
+
+    def unique_inverse(self, x: Any, /) -> tuple[Any, ...]:
+        """CuPy's own but for empty arrays."""
+        return self._unique("unique_inverse", x)
+
+    def unique_values(self, x: Any, /) -> Any:
+        """CuPy's own but for empty arrays."""
+        return self._unique("unique_values", x)
+
+    def _unique(self, name: str, x: Any) -> Any:
+        self.place.forbid_capture(name)
+        if 0 not in x.shape:
+            return getattr(self.xp, name)(x)
+        found = getattr(np, name)(np.empty(x.shape, dtype=x.dtype))
+        if name == "unique_values":
+            return self.xp.asarray(found)
+        return tuple([self.xp.asarray(part) for part in found])
 
     def repeat(self, x: Any, repeats: Any, /, *, axis: int | None = None) -> Any:
         """Every element several times in a row; counts in an array are summed on the host."""

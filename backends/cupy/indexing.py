@@ -61,7 +61,7 @@ class CuPyIndexing(IndexingReference):
             return super().scatter_add(values, key=key, shape=shape)
         if 0 in values.shape or 0 in shape:
             return self.zeros(shape, dtype=values.dtype)
-        axis = self._axis_taken(found)
+        axis = self._axis_taken(found, shape)
         if axis is not None:
             return self._scatter_slices(values, found[axis], axis, shape)
         return self._scatter_elements(values, self._numbers(found, shape), shape)
@@ -136,12 +136,13 @@ class CuPyIndexing(IndexingReference):
             first = int(indices[outside][0])
             raise IndexError(f"index {first} is out of bounds for axis {axis} with size {n}")
 
-    def _axis_taken(self, key: tuple[Any, ...]) -> int | None:
+    def _axis_taken(self, key: tuple[Any, ...], shape: tuple[int, ...]) -> int | None:
         """The axis of a key whose other entries are whole slices."""
         arrays = [i for i, k in enumerate(key) if isinstance(k, self.array_type)]
         if len(arrays) != 1 or any(k is None for k in key):
             return None
-        whole = all(k.step == 1 and k.start == 0 for k in key if isinstance(k, slice))
+        rest = zip(key, shape, strict=True)
+        whole = all(k == slice(0, n, 1) for k, n in rest if isinstance(k, slice))
         return arrays[0] if whole else None
 
     def _numbers(self, key: tuple[Any, ...], shape: tuple[int, ...]) -> Any:

@@ -21,7 +21,10 @@ from tests.backends.cupy.fake_names import LINALG, SIGNATURES, UFUNCS, signature
 from tinygrad_bn import dtypes
 
 NO_IDENTITY = {"max", "min", "argmax", "argmin"}
-NEED_ELEMENTS = {"sort", "argsort", "cumsum", "cumulative_sum", "cumulative_prod"}
+NEED_ELEMENTS = {
+    *("sort", "argsort", "cumsum", "cumulative_sum", "cumulative_prod"),
+    *("unique_all", "unique_counts", "unique_inverse", "unique_values"),
+}
 
 
 class FakeCuPy(types.ModuleType):

@@ -8,6 +8,7 @@ import pytest
 
 import tinygrad_bn as tg
 from tests.backends.cupy.fake_names import LINALG, SIGNATURES, UFUNCS, signature
+from tests.gpu import PRETEND
 from tests.helpers import integers, normal
 from tinygrad_bn.backend import get_backend
 from tinygrad_bn.testing import check_backend
@@ -26,7 +27,9 @@ def test_it_conforms(cupy):
 
 
 def test_what_is_pretended_is_cupys():
-    """Parameters and names in fake.py are those of the real package."""
+    """Parameters and names in fake_names.py are those of the real package."""
+    if PRETEND:
+        pytest.skip("the package cupy is pretended, so it cannot be compared with itself")
     real = pytest.importorskip("cupy", reason="the package cupy is not installed")
     for name in UFUNCS:
         assert callable(getattr(real, name)), name
@@ -147,7 +150,7 @@ def test_choices_among_no_elements(B, name):
     (x,) = on_device(B, np.zeros((0, 3)))
     assert getattr(B, name)(x, axis=1).shape == (0,)
     assert getattr(B, name)(x, axis=1, keepdims=True).shape == (0, 1)
-    with pytest.raises(ValueError, match=f"{name}: there is no element to choose along axis 0"):
+    with pytest.raises(ValueError, match="there is no element to choose along axis 0"):
         getattr(B, name)(x, axis=0)
 
 
@@ -196,6 +199,7 @@ def test_positions_outside_an_axis(B):
         (np.array([0, 2, 0]), slice(None), np.array([1, 1, 1])),
         (slice(1, 3), np.array([[0, -1], [1, 1]]), ..., 0),
         (..., np.array([3, 3, 0])),
+        (np.array([1, 1]), slice(None, 2)),
         (None, np.array([1, 0, 1]), slice(None, None, -1)),
         (np.array([[True, False, True]] * 3), slice(1, None)),
         (0, np.array([True, False, True])),

@@ -81,7 +81,7 @@ def test_errors(products, monkeypatch):
     with pytest.raises(ValueError, match=r"matmul: shapes \(3, 4\) and \(3, 4\) do not fit"):
         products.matmul(x, x)
     whole = B.from_numpy(np.ones((4, 4), dtype="int64"))
-    with pytest.raises(TypeError, match="matmul: a captured product must be of real .* got int64"):
+    with pytest.raises(TypeError, match=r"matmul: a captured product must be of real .* got int64"):
         products.matmul(whole, whole)
     monkeypatch.setattr(products._library, "cublasLtMatmul", lambda *a: 13, raising=False)
     with pytest.raises(RuntimeError, match=r"cublasLtMatmul failed with status 13 for _Form\("):
