@@ -17,7 +17,7 @@ from .elementwise_planning import (
     plan_mask,
     plan_total,
 )
-from .launch import Launch
+from .launch import Launch, contiguous
 from .planning import C_TYPES, VECTOR_BYTES, DeviceLimits
 
 FLOATS = "efd"
@@ -67,7 +67,7 @@ class CuPyActivation(ActivationReference):
         """Losses and slope in one kernel that reads the logits twice; their sum in another."""
         if x.dtype.char not in FLOATS or x.size == 0 or target.dtype.char not in "lq":
             return super().class_cross_entropy(x, target, reduction=reduction)
-        x, target = self.xp.ascontiguousarray(x), self.xp.ascontiguousarray(target)
+        x, target = contiguous(self.xp, x), contiguous(self.xp, target)
         samples, classes = (x.shape[0], x.shape[1]) if x.ndim > 1 else (1, x.shape[0])
         slope, whole = self.empty(x.shape, dtype=x.dtype), reduction != "none"
         wide = np.dtype("f8" if x.dtype.char == "d" else "f4")

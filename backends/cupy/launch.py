@@ -80,6 +80,11 @@ class KernelHost(Protocol):
         """The address of the first element of an array."""
 
 
+def contiguous(xp: Any, array: Any) -> Any:
+    """The array, or a copy in C order; unlike `xp.ascontiguousarray` it leaves no axes at none."""
+    return array if array.flags.c_contiguous else xp.ascontiguousarray(array)
+
+
 def source_files() -> dict[str, Path]:
     """Every file that kernels are compiled from, by name: those to hash for a record."""
     return {path.name: path for path in sorted(KERNELS.glob("*.cu*"))}

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygrad_bn.backend.normalization_plan import NormalizationPlan
 
-from .launch import Launch
+from .launch import Launch, contiguous
 from .normalization_layout import Layout, layout_of, memory_order
 from .normalization_planning import NormalizationLaunch, plan_normalization
 from .planning import MOST_THREADS, VECTOR_BYTES, DeviceLimits
@@ -150,8 +150,7 @@ class Call:
         """A statistic or parameter in the dtype of the statistics, contiguous."""
         if a is None:
             return None
-        a = self.B._as(a, self.stat)
-        return a if a.flags.c_contiguous else self.B.xp.ascontiguousarray(a)
+        return contiguous(self.B.xp, self.B._as(a, self.stat))
 
     def weights(self, weights: Any) -> Any:
         """The weights in the dtype of the statistics; notes their strides.
@@ -173,7 +172,7 @@ class Call:
         steps = (rows * channels * length, channels * length, length, 1)
         own = [step if n > 1 else 0 for step, n in zip(steps, form, strict=True)]
         self.strides = (own[0], own[1], own[2], own[3])
-        return xp.ascontiguousarray(self.B._as(wide, self.stat))
+        return contiguous(xp, self.B._as(wide, self.stat))
 
     # ------------------------------------------------------------------------------ results
 
@@ -208,4 +207,4 @@ def _in_order(B: Any, a: Any, layout: Layout) -> Any:
         return None
     if not layout.in_order:
         a = a.transpose(layout.order)
-    return a if a.flags.c_contiguous else B.xp.ascontiguousarray(a)
+    return contiguous(B.xp, a)

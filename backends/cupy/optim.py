@@ -10,7 +10,7 @@ import numpy as np
 from tinygrad_bn.backend.reference_optim import Arrays, OptimReference
 
 from .elementwise_planning import OPTIMIZER_CHUNK, TABLE_ROWS, first_blocks, plan_optimizer
-from .launch import Launch
+from .launch import Launch, contiguous
 from .planning import DeviceLimits
 
 SOURCE = "optimizers"
@@ -139,7 +139,7 @@ class CuPyOptim(OptimReference):
         """One launch for the rows of one table."""
         filled, copies = np.zeros((), table), []
         for i, (p, g, *state, extra) in enumerate(rows):
-            copies.append(self.xp.ascontiguousarray(g))
+            copies.append(contiguous(self.xp, g))
             for k, a in enumerate((p, copies[-1], *state)):
                 filled["array"][k, i] = 0 if a is None else self.address(a)
             for name, value in extra.items():

@@ -64,7 +64,7 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
     int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, warps = blockDim.x / WARP;
     Int row = together ? blockIdx.x : (Int)blockIdx.x * warps + warp;
     if (row >= samples) return;  // whole warps, and none of a block that works together
-    int first = together ? threadIdx.x : lane, step = together ? blockDim.x : WARP;
+    int first = together ? (int)threadIdx.x : lane, step = together ? (int)blockDim.x : (int)WARP;
     const T* own = x + row * classes;
 
     Exponentials<S> e;

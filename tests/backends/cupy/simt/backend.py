@@ -6,22 +6,11 @@ from tinygrad_bn.backends.cupy.activation import CuPyActivation
 from tinygrad_bn.backends.cupy.affine import CuPyAffine
 from tinygrad_bn.backends.cupy.normalization import CuPyNormalization
 from tinygrad_bn.backends.cupy.optim import CuPyOptim
-from tinygrad_bn.backends.cupy.planning import DeviceLimits
 from tinygrad_bn.backends.numpy import NumPyBackend
 
+from tests.backends.cupy.devices import SMALL
+from tests.backends.cupy.simt.library import library
 from tinygrad_bn.backend.generator import HostGenerator
-
-from .library import library
-
-SMALL = DeviceLimits(
-    capability=(9, 0),
-    multiprocessors=4,
-    shared_per_block=6 * 1024,
-    shared_per_multiprocessor=16 * 1024,
-    threads_per_block=64,
-    cluster=8,
-)
-"""A device so small that small arrays need clusters, and somewhat larger ones two kernels."""
 
 
 class KeyedGenerator(HostGenerator):

@@ -71,14 +71,21 @@ def _cell(a):
     return ctypes.create_string_buffer(a.tobytes(), a.nbytes)
 
 
+PROBES = ("sums", "neighbours", "stuck", "overrun", "clusters", "halves", "record")
+"""The kernels of probe.cu."""
+
+
 def text_of(source: str, changes: tuple[tuple[str, str, str], ...] = ()) -> dict[str, str]:
     """The files that a source is compiled from, with replacements (file, old, new) made."""
     files = {name: path.read_text() for name, path in source_files().items()}
+    files["probe.cu"] = (HERE / "probe.cu").read_text()
     for name, old, new in changes:
         if files[name].count(old) == 0:
             raise ValueError(f"{name} has no {old!r}")
         files[name] = files[name].replace(old, new)
-    entries = ",\n    ".join(f"SIMT_ENTRY({i})" for i in instances(source, CLUSTER))
+    files = {name: text for name, text in files.items() if _needed(name, source)}
+    names = PROBES if source == "probe" else instances(source, CLUSTER)
+    entries = ",\n    ".join(f"SIMT_ENTRY({name})" for name in names)
     files["main.cc"] = (
         f'#include "simt.h"\n#include "{source}.cu"\n#include "simt_library.h"\n'
         f"SIMT_LIBRARY(\n    {entries})\n"
@@ -86,6 +93,11 @@ def text_of(source: str, changes: tuple[tuple[str, str, str], ...] = ()) -> dict
     for name in ("simt.h", "simt_library.h"):
         files[name] = (HERE / name).read_text()
     return files
+
+
+def _needed(name: str, source: str) -> bool:
+    """Whether a file may be included by a source: a header, or the source itself."""
+    return name.endswith(".cuh") or name == f"{source}.cu"
 
 
 @functools.cache
