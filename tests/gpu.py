@@ -19,8 +19,11 @@ BACKENDS = tuple(os.environ.get("TINYGRAD_BN_TEST_BACKENDS", "numpy,strict").spl
 PRETEND = os.environ.get("TINYGRAD_BN_PRETEND_GPU") == "1"
 
 if PRETEND:
+    from tinygrad_bn.backends.cupy.loader import Loader
+
     from tests.backends.cupy.fake import FakeCuPy, fake_cupyx
 
+    Loader.launch = lambda self, launch, arguments: self._cupy.run_kernel(launch, arguments)
     sys.modules["cupy"] = FakeCuPy(devices=2)
     sys.modules["cupyx"] = fake_cupyx(sys.modules["cupy"])
 

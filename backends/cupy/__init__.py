@@ -15,6 +15,8 @@ import numpy as np
 
 from tinygrad_bn.backend import Backend
 
+from .activation import CuPyActivation
+from .affine import CuPyAffine
 from .arrays import CuPyArrays
 from .capture import GraphRecorder
 from .generator import DeviceGenerator
@@ -23,13 +25,24 @@ from .launch import Launch
 from .linalg import CuPyLinalg
 from .loader import KernelError, Loader, device_limits
 from .memory import DeviceMemoryError, Memory
+from .normalization import CuPyNormalization
+from .optim import CuPyOptim
 from .place import find_device, find_library, place_of
 
 __all__ = ["CuPyBackend", "DeviceMemoryError", "KernelError"]
 
 
-class CuPyBackend(CuPyArrays, CuPyIndexing, CuPyLinalg, Backend):
-    """CuPy arrays on one CUDA device.
+class CuPyBackend(
+    CuPyNormalization,
+    CuPyActivation,
+    CuPyAffine,
+    CuPyOptim,
+    CuPyArrays,
+    CuPyIndexing,
+    CuPyLinalg,
+    Backend,
+):
+    """CuPy arrays on one CUDA device: fused kernels first, then CuPy, then the reference.
 
     Attributes:
         place: the device and this thread's stream on it.

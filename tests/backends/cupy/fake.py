@@ -18,6 +18,7 @@ import numpy as np
 from tests.backends.cupy.fake_array import ndarray, root_of
 from tests.backends.cupy.fake_cuda import Cuda
 from tests.backends.cupy.fake_names import LINALG, SIGNATURES, UFUNCS, signature
+from tests.backends.cupy.simt.library import library
 from tinygrad_bn import dtypes
 
 NO_IDENTITY = {"max", "min", "argmax", "argmin"}
@@ -146,6 +147,18 @@ class FakeCuPy(types.ModuleType):
             raise RuntimeError(f"{name} of an empty array: not relied upon")
         if name in LINALG or name == "nonzero":
             self.cuda.refuse_while_capturing("a host read")
+
+    def run_kernel(self, launch, arguments):
+        """A hand-written kernel, compiled for the CPU; in place of `Loader.launch`."""
+        self.cuda.check_here(*[a for a in arguments if isinstance(a, ndarray)])
+        hosts = tuple([_hosts(a) for a in arguments])
+
+        def compute():
+            library(launch.source).launch(launch, hosts, 0)
+
+        if not self.cuda.get_current_stream().is_capturing():
+            compute()
+        self.cuda.record(compute, None)
 
     # --------------------------------------------------------- where CuPy is not like NumPy
 

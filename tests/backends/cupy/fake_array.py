@@ -77,6 +77,10 @@ class ndarray:
         """In another shape."""
         return self._module.reshape(self, shape[0] if len(shape) == 1 else shape)
 
+    def transpose(self, *axes):
+        """With axes in another order."""
+        return self._module.permute_dims(self, axes[0] if len(axes) == 1 else axes)
+
     def __getitem__(self, key):
         return self._module.run(lambda h, *k: h[_wrapped(k[0], h.shape)], self, key)
 

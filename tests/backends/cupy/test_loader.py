@@ -9,6 +9,12 @@ from tinygrad_bn.backend import get_backend
 
 
 @pytest.fixture
+def cupy(pretend):
+    """A pretend CuPy with two devices, whose kernels do nothing."""
+    return pretend(devices=2)
+
+
+@pytest.fixture
 def B(cupy):
     return get_backend("cupy")
 
