@@ -24,15 +24,14 @@ class GraphRecorder:
         self._graph: Any = None
         place.enter()
         place.forbid_capture("capture")
-        if place.products is None:
-            place.products = Products(cupy, place)
+        self._products = Products(cupy)  # with a workspace of its own: graphs may run side by side
 
     @contextmanager
     def rehearsing(self) -> Iterator[None]:
         """Inside the block everything runs, with products planned and kernels compiled for a
         recording."""
         self._place.enter()
-        with self._place.planned_products():
+        with self._place.multiplying_by(self._products):
             yield
 
     @contextmanager
@@ -43,7 +42,7 @@ class GraphRecorder:
         with (
             self._cupy.cuda.using_allocator(self._pool.malloc),
             stream,
-            self._place.planned_products(),
+            self._place.multiplying_by(self._products),
         ):
             stream.begin_capture()
             self._place.capturing = True

@@ -17,8 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from .place import Place
-
 WORKSPACE = 32 << 20
 """Bytes that an algorithm may use: NVIDIA's advice for GPUs of the Hopper generation."""
 ALIGNMENT = 256
@@ -97,11 +95,10 @@ def load_library() -> Any:
 
 
 class Products:
-    """Products on one device; a form is planned at its first occurrence."""
+    """Products on the current device; a form is planned at its first occurrence."""
 
-    def __init__(self, cupy: Any, place: Place) -> None:
+    def __init__(self, cupy: Any) -> None:
         self._cupy = cupy
-        self._place = place
         self._library = load_library()
         self._plans: dict[_Form, _Plan] = {}
         self._handle = ctypes.c_void_p()

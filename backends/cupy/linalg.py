@@ -36,9 +36,8 @@ class CuPyLinalg(AffineReference, LinalgReference):
 
     def matmul(self, x1: Any, x2: Any, /) -> Any:
         """CuPy's own; in a captured step a product that was planned beforehand."""
-        if self.place.planning:
-            return self.place.products.matmul(x1, x2)
-        return self.xp.matmul(x1, x2)
+        products = self.place.products
+        return self.xp.matmul(x1, x2) if products is None else products.matmul(x1, x2)
 
     def linear(self, x: Any, weight: Any, bias: Any) -> Any:
         """As the reference, by `matmul`."""

@@ -110,7 +110,6 @@ class Place:
     Attributes:
         index: the device's number among the visible ones.
         name: what the driver calls it.
-        products: matrix products that can be captured, made for the first capture.
     """
 
     def __init__(self, cupy: Any, index: int) -> None:
@@ -119,7 +118,6 @@ class Place:
         self._device = cupy.cuda.Device(index)
         self._threads = threading.local()
         self.index: int = index
-        self.products: Any = None
         name = self._runtime.getDeviceProperties(index)["name"]
         self.name: str = name.decode() if isinstance(name, bytes) else str(name)
 
@@ -149,20 +147,20 @@ class Place:
     def capturing(self, value: bool) -> None:
         self._threads.capturing = value
 
+    @property
+    def products(self) -> Any:
+        """What multiplies matrices in this thread in place of CuPy; None for CuPy itself."""
+        return getattr(self._threads, "products", None)
+
     @contextmanager
-    def planned_products(self) -> Iterator[None]:
-        """In the block this thread multiplies matrices by `products`."""
-        before = self.planning
-        self._threads.planning = True
+    def multiplying_by(self, products: Any) -> Iterator[None]:
+        """In the block this thread's matrices are multiplied by `products`."""
+        before = self.products
+        self._threads.products = products
         try:
             yield
         finally:
-            self._threads.planning = before
-
-    @property
-    def planning(self) -> bool:
-        """Whether matrices are to be multiplied by `products`."""
-        return getattr(self._threads, "planning", False)
+            self._threads.products = before
 
     def forbid_capture(self, what: str) -> None:
         """RuntimeError if this thread records a graph: `what` would not be part of it."""

@@ -19,7 +19,7 @@ needs_compiler = pytest.mark.skipif(
 def products(cupy, monkeypatch):
     library = CublasLt(cupy)
     monkeypatch.setattr(cublaslt, "load_library", lambda: library)
-    return cublaslt.Products(cupy, get_backend("cupy").place)
+    return cublaslt.Products(cupy)
 
 
 SHAPES = [
@@ -95,7 +95,7 @@ def test_no_algorithm(cupy, monkeypatch):
 
     monkeypatch.setattr(cublaslt, "load_library", Helpless)
     B = get_backend("cupy")
-    products = cublaslt.Products(cupy, B.place)
+    products = cublaslt.Products(cupy)
     x = B.from_numpy(normal(3, 3))
     with pytest.raises(RuntimeError, match="matmul: cublasLt has no algorithm for _Form"):
         products.matmul(x, x)

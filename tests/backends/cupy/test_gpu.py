@@ -221,7 +221,7 @@ def test_a_captured_step(B):
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_planned_products(B, dtype):
-    products = Products(B.xp, B.place)
+    products = Products(B.xp)
     tolerance = {"float16": 2e-2, "float32": 1e-4, "float64": 1e-12}[dtype]
     for left, right in (((60, 784), (784, 100)), ((7, 5, 3), (3, 4)), ((4, 6, 5), (4, 5, 2))):
         x, y = normal(*left).astype(dtype), normal(*right).astype(dtype)
