@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from typing import Any
 
@@ -25,6 +26,7 @@ class Memory:
         self._cupy = cupy
         self._place = place
         self._in_flight: deque[tuple[Any, Any]] = deque()
+        self._lock = threading.Lock()
         explain_failures(cupy)
 
     def stats(self) -> dict[str, int]:
@@ -36,7 +38,6 @@ class Memory:
         """A device array with the contents of `host`, without waiting; see `Backend.upload`."""
         self._place.enter()
         self._place.forbid_capture("upload")
-        self._forget_finished()
         array = self._cupy.empty(host.shape, dtype=host.dtype)
         if host.size == 0:
             return array
@@ -45,12 +46,11 @@ class Memory:
         np.copyto(pinned, host)
         stream = self._cupy.cuda.get_current_stream()
         array.set(pinned, stream=stream)
-        self._in_flight.append((stream.record(), pinned))  # the copy reads it until the event
+        with self._lock:
+            while self._in_flight and self._in_flight[0][0].done:
+                self._in_flight.popleft()
+            self._in_flight.append((stream.record(), pinned))  # read until the event is done
         return array
-
-    def _forget_finished(self) -> None:
-        while self._in_flight and self._in_flight[0][0].done:
-            self._in_flight.popleft()
 
 
 def pool_stats(cupy: Any) -> dict[str, int]:

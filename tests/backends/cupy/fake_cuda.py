@@ -171,12 +171,16 @@ class Runtime(types.SimpleNamespace):
         return name.removeprefix("cudaDevAttr")
 
     def deviceGetAttribute(self, attribute, device):
-        """Of a GPU of the Hopper generation."""
+        """Of a GPU of the Hopper generation, but small: its kernels run as fibers here."""
         return {
-            "MultiProcessorCount": 132, "MaxThreadsPerBlock": 1024,
-            "MaxSharedMemoryPerBlockOptin": 232448, "MaxSharedMemoryPerMultiprocessor": 233472,
-            "MaxGridDimX": 2**31 - 1, "MaxGridDimY": 65535, "MaxGridDimZ": 65535,
-        }[attribute]  # fmt: skip
+            "MultiProcessorCount": 4,
+            "MaxThreadsPerBlock": 64,
+            "MaxSharedMemoryPerBlockOptin": 6144,
+            "MaxSharedMemoryPerMultiprocessor": 16384,
+            "MaxGridDimX": 2**31 - 1,
+            "MaxGridDimY": 65535,
+            "MaxGridDimZ": 65535,
+        }[attribute]
 
     def memGetInfo(self):
         """(free, total)."""

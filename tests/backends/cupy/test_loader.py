@@ -115,6 +115,6 @@ def test_a_source_that_does_not_exist(B, source):
 def test_limits_of_the_device(B):
     limits = B.limits
     assert limits.capability == (9, 0)
-    assert limits.multiprocessors == 132
-    assert limits.shared_per_block == 232448
+    assert limits.multiprocessors == 4
+    assert limits.shared_per_block == 6144
     assert limits.cluster == 8
