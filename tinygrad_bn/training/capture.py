@@ -35,6 +35,7 @@ class CapturedStep:
         self._inputs: list[Any] = []
         self._outputs: Any = None
         self._frozen: Any = None
+        self._bound: list[tuple[_Cell, Any]] = []
         self._recorded = False
 
     def __call__(self, *inputs: Tensor) -> Any:
@@ -51,15 +52,24 @@ class CapturedStep:
                 "capture: an option of an optimizer or the mode of a module has changed since the "
                 "step was recorded, in which it is a constant; call reset() to record it anew"
             )
+        self._bring_back(backend)
         for kept, x in zip(self._inputs, inputs, strict=True):
             kept._data = backend.write(kept._data, ..., x._data)
         self._recorder.launch()
         return self._outputs
 
+    def _bring_back(self, backend: Backend) -> None:
+        """Put state that has got new arrays since (by an ordinary step, or loaded) to where the
+        recording reads it."""
+        for cell, array in self._bound:
+            now = cell.array
+            if now is not array:
+                cell.array = backend.write(array, ..., now)
+
     def reset(self) -> None:
         """Forget the recording: the next call runs ordinarily, the one after it is recorded."""
         self._recorder, self._inputs, self._outputs = None, [], None
-        self._recorded = False
+        self._bound, self._recorded = [], False
 
     # ---------------------------------------------------------------------------- recording
 
@@ -80,6 +90,7 @@ class CapturedStep:
                 cell.array = array
             raise RuntimeError(f"capture: the step cannot be recorded: {error}") from error
         self._inputs, self._outputs, self._frozen = kept, outputs, self._constants()
+        self._bound = list(zip(cells, before, strict=True))
         self._recorded = True
 
     def _write_back(self, B: Backend, cells: list[_Cell], before: list[Any]) -> None:
@@ -106,8 +117,9 @@ class CapturedStep:
             yield _Cell(t)
         for item in self._state:
             if isinstance(item, Optimizer):
-                for kept in item.state.values():
-                    yield from [_Cell(kept, s) for s in item.slots if kept.get(s) is not None]
+                for number, kept in item.state.items():
+                    slots = [slot for slot in item.slots if kept.get(slot) is not None]
+                    yield from [_Cell(item, (number, slot)) for slot in slots]
 
     def _check_state(self) -> None:
         """RuntimeError for state that a recording would treat wrongly."""
@@ -156,24 +168,28 @@ class CapturedStep:
 
 
 class _Cell:
-    """A place that holds an array of the state: a tensor, or an entry of an optimizer's state."""
+    """What holds an array of the state: a tensor, or an entry of an optimizer's state."""
 
-    def __init__(self, owner: Any, slot: str | None = None) -> None:
+    def __init__(self, owner: Any, entry: tuple[int, str] | None = None) -> None:
         self._owner = owner
-        self._slot = slot
-        self.place = (id(owner), slot)
+        self._entry = entry
+        self.place = (id(owner), entry)
 
     @property
     def array(self) -> Any:
         """The array that is there now."""
-        return self._owner._data if self._slot is None else self._owner[self._slot]
+        if self._entry is None:
+            return self._owner._data
+        number, slot = self._entry
+        return self._owner.state[number][slot]
 
     @array.setter
     def array(self, value: Any) -> None:
-        if self._slot is None:
+        if self._entry is None:
             self._owner._data = value
         else:
-            self._owner[self._slot] = value
+            number, slot = self._entry
+            self._owner.state[number][slot] = value
 
 
 def _detached(value: Any) -> Any:

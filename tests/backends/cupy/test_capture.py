@@ -111,6 +111,30 @@ def test_the_graph_has_memory_of_its_own(cupy):
     assert step._recorder._pool.used_bytes() >= out.array.nbytes
 
 
+def interrupted(captured):
+    """The state after steps with an ordinary one and loading in between."""
+    model, optimizer = network()
+    plain = step_of(model, optimizer)
+    step = capture(plain, model, optimizer) if captured else plain
+    for x, y in batches(3):
+        step(x, y)
+    for x, y in batches(1, size=7):  # the last batch of an epoch
+        plain(x, y)
+    saved = optimizer.state_dict()
+    saved["state"][0]["momentum_buffer"] = saved["state"][0]["momentum_buffer"] * 0.5
+    optimizer.load_state_dict(saved)
+    for x, y in batches(3):
+        step(x, y)
+    return {name: t.numpy() for name, t in model.state_dict().items()}
+
+
+def test_ordinary_steps_and_loading_in_between():
+    """New arrays of the state are brought to where the recording reads them."""
+    expected, state = interrupted(False), interrupted(True)
+    for name, values in expected.items():
+        assert np.allclose(state[name], values, rtol=1e-4, atol=1e-6), name
+
+
 # --------------------------------------------------------------------------- what is not possible
 
 
