@@ -12,9 +12,12 @@ from tinygrad_bn.nn import functional as F
 @pytest.mark.parametrize("layout", accuracy_sweep.LAYOUTS)
 @pytest.mark.parametrize("ratio", accuracy_sweep.RATIOS)
 @pytest.mark.parametrize("count", [60, 256, 3_000, 120_000])
-def test_errors_stay_below_the_limits(layout, ratio, count):
+@pytest.mark.parametrize("library", ["numpy", "numba"])
+def test_errors_stay_below_the_limits(layout, ratio, count, library):
+    pytest.importorskip(library, reason="the backend's library is not installed")
     x, g, axis = accuracy_sweep.draw(layout, count, ratio)
-    found = accuracy_sweep.ours(x, g, axis)
+    with tg.use_backend(library):
+        found = accuracy_sweep.ours(x, g, axis)
     output, variance, gradient = accuracy_sweep.errors(found, accuracy_sweep.reference(x, g, axis))
     assert output <= 2e-6
     assert variance <= 1e-6
