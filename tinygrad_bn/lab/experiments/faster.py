@@ -1,0 +1,116 @@
+"""Does batch normalization train faster? The digits network of the paper, figure 1a."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from ... import nn, random
+from ..experiment import Conclusion, Experiment, Results, Settings, Values
+from ..figures import COLORS, band, finish
+from ..networks import perceptron
+from ..statistics import Claim, Number, steps_to
+from ..training import Training, evaluate, milestones
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ..cell import Cell
+
+_EARLY = (100, 1_000)
+
+
+class Faster(Experiment):
+    """Accuracy curves with and without batch norm, and the steps to the plain network's best."""
+
+    name = "faster"
+    title = "Does it train faster?"
+    question = "How many steps does the paper's digits network need, with and without batch norm?"
+    method = (
+        "A network of three layers of 100 sigmoids learns binary images of digits by plain "
+        "gradient descent, in batches of 60, with batch norm before each sigmoid and without.",
+        "Both start from the same weights, N(0, 0.1²), and see the same batches.",
+        "Measured are the accuracy on the test images along the way, and the step at which the "
+        "normalized network first reaches the best accuracy that the plain one ever had.",
+    )
+    source = "Ioffe and Szegedy, 2015, section 4.1 and figure 1a"
+    says = "The network with batch norm trains faster and reaches a higher test accuracy."
+    full: ClassVar[Settings] = {
+        "steps": 50_000,
+        "rate": 0.1,
+        "batch_size": 60,
+        "hidden": [100, 100, 100],
+        "fine": 100,
+        "coarse": 1_000,
+        "test_images": 10_000,
+    }
+    quick: ClassVar[Settings] = {"steps": 1_500, "coarse": 500, "test_images": 1_000}
+
+    def variants(self, settings: Settings) -> list[str]:
+        """With and without."""
+        return ["plain", "batch norm"]
+
+    def measure(self, cell: Cell) -> Values:
+        """Accuracy and loss on the test images over the steps."""
+        random.manual_seed(cell.seed)
+        norm = None if cell.variant == "plain" else nn.BatchNorm
+        network = perceptron(cell.digits.features, cell["hidden"], 10, norm=norm)
+        training = Training(
+            cell, network, cell.digits.train, rate=cell["rate"], batch_size=cell["batch_size"]
+        )
+        test = cell.digits.evaluation("test", cell["test_images"])
+        at = milestones(cell["steps"], cell["fine"], cell["coarse"])
+        records = training.run(cell["steps"], at, lambda: evaluate(network, test))
+        return {key: [r[key] for r in records] for key in ("step", "accuracy", "loss")}
+
+    def conclude(self, results: Results) -> Conclusion:
+        """Steps to the plain network's best; accuracies early and at best."""
+        numbers, claims = [], []
+        goals = [max(a) for a in results.each("plain", "accuracy")]
+        last = results.settings["steps"]
+        needed = {}
+        for variant in results.cells:
+            reached = [
+                steps_to(v["step"], v["accuracy"], goal)
+                for v, goal in zip(results.of(variant), goals, strict=True)
+            ]
+            needed[variant] = [last if r is None else r for r in reached]
+        for step in (s for s in _EARLY if s <= last):
+            ours, theirs = (_at(results, v, step) for v in ("batch norm", "plain"))
+            numbers += [
+                Number(f"accuracy after {step:,} steps, plain", theirs, ".1%"),
+                Number(f"accuracy after {step:,} steps, batch norm", ours, ".1%"),
+            ]
+            margins = [a - b for a, b in zip(ours, theirs, strict=True)]
+            claims.append(
+                Claim(f"After {step:,} steps batch norm is ahead.", margins, "+.1%", "accuracy")
+            )
+        best = [max(a) for a in results.each("batch norm", "accuracy")]
+        numbers += [
+            Number("best accuracy, plain", goals, ".2%"),
+            Number("best accuracy, batch norm", best, ".2%"),
+            Number("steps to the plain network's best, plain", needed["plain"], ",.0f"),
+            Number("steps to the plain network's best, batch norm", needed["batch norm"], ",.0f"),
+        ]
+        saved = [1 - b / a for a, b in zip(needed["plain"], needed["batch norm"], strict=True)]
+        higher = [b - a for a, b in zip(goals, best, strict=True)]
+        claims += [
+            Claim("It reaches the plain network's best in fewer steps.", saved, "+.0%", "of steps"),
+            Claim("Its best accuracy is higher.", higher, "+.2%", "accuracy"),
+        ]
+        return Conclusion(numbers, claims)
+
+    def draw(self, figure: Figure, results: Results) -> None:
+        """Accuracy against steps, early and late."""
+        early, late = figure.subplots(1, 2)
+        for axes in (early, late):
+            for variant, color in zip(results.cells, COLORS, strict=False):
+                values = results.of(variant)
+                band(axes, values[0]["step"], [v["accuracy"] for v in values], variant, color)
+        early.set_xlim(0, results.settings["coarse"])
+        late.set_ylim(0.9 if results.settings["steps"] > 10_000 else 0.5, 1.0)
+        finish(early, "training steps", "test accuracy", title="the beginning", legend=False)
+        finish(late, "training steps", "test accuracy", title="all of it", legend=True)
+
+
+def _at(results: Results, variant: str, step: int) -> list[float]:
+    return [v["accuracy"][v["step"].index(step)] for v in results.of(variant)]

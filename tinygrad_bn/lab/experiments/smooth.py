@@ -1,0 +1,161 @@
+"""Does it smooth the landscape? Loss range, gradient predictiveness, smoothness; and noise."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ... import cross_entropy, nn, random
+from ...diagnostics import ActivationNoise, along_gradient, layers
+from ..experiment import Conclusion, Experiment, Results, Settings, Values
+from ..figures import COLORS, band, finish
+from ..networks import perceptron
+from ..statistics import Claim, Number
+from ..training import Training, evaluate
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ..cell import Cell
+
+_MEASURES = {
+    "loss_range": "range of the loss",
+    "predictiveness": "change of the gradient",
+    "smoothness": "effective smoothness β",
+}
+
+
+class Smooth(Experiment):
+    """The landscape along the gradient, with and without batch norm, and noise after batch norm."""
+
+    name = "smooth"
+    title = "Is it the smoothness, not the shift?"
+    question = (
+        "How do loss and gradient change along the gradient's direction, and does batch norm still "
+        "help when noise makes its outputs shift on purpose?"
+    )
+    method = (
+        "A network of {layers} layers of {width} {activation} units is trained at a rate of "
+        "{rate}: plain, with batch norm, and with batch norm followed by noise whose mean and "
+        "scale change at every step.",
+        "Every {every} steps the loss and its gradient on a fixed batch of {probe} training images "
+        "are measured at {ways} times the rate along the gradient: the loss's range, the "
+        "gradient's largest change ‖∇L(θ - η·g) - g‖, and its largest quotient by η·‖g‖.",
+        "Numbers are geometric means over the training; the noise is not measured, only its test "
+        "accuracy at the end.",
+    )
+    source = "Santurkar et al., 2018, sections 2.2 and 3.1 and figures 2 and 4"
+    says = (
+        "With batch norm the loss varies less along the gradient, the gradient changes less, and "
+        "its Lipschitz constant is smaller; with noise that shifts the activations more than a "
+        "plain network's, batch norm still trains faster than the plain network."
+    )
+    full: ClassVar[Settings] = {
+        "steps": 1_500,
+        "every": 50,
+        "rate": 0.1,
+        "batch_size": 60,
+        "layers": 5,
+        "width": 50,
+        "activation": "tanh",
+        "ways": [0.5, 1, 2, 4],
+        "probe": 500,
+        "noise": 0.5,
+        "test_images": 2_000,
+    }
+    quick: ClassVar[Settings] = {"steps": 250, "every": 25, "probe": 200, "test_images": 1_000}
+
+    def variants(self, settings: Settings) -> list[str]:
+        """Without, with, with noise."""
+        return ["plain", "batch norm", "noisy batch norm"]
+
+    def measure(self, cell: Cell) -> Values:
+        """The landscape over the steps, and the accuracy."""
+        random.manual_seed(cell.seed)
+        network = perceptron(
+            cell.digits.features,
+            [cell["width"]] * cell["layers"],
+            10,
+            activation=cell["activation"],
+            norm=None if cell.variant == "plain" else nn.BatchNorm,
+            std=None,
+        )
+        (probe,) = cell.digits.batches("train", cell["probe"], cell["probe"])
+        test = cell.digits.evaluation("test", cell["test_images"])
+        noisy = cell.variant == "noisy batch norm"
+
+        def look() -> dict[str, Any]:
+            seen = {"accuracy": evaluate(network, test)["accuracy"]}
+            return seen if noisy else {**seen, **_landscape(cell, network, probe)}
+
+        training = Training(
+            cell, network, cell.digits.train, rate=cell["rate"], batch_size=cell["batch_size"]
+        )
+        with ExitStack() as hooks:
+            if noisy:
+                names = layers(network, nn.BatchNorm)
+                noise = ActivationNoise(network, names, shift=cell["noise"], scale=cell["noise"])
+                hooks.enter_context(noise)
+            records = training.run(cell["steps"], range(0, cell["steps"] + 1, cell["every"]), look)
+        return {key: [r[key] for r in records] for key in records[0]}
+
+    def conclude(self, results: Results) -> Conclusion:
+        """Means over the training, and accuracies at the end."""
+        numbers, claims = [], []
+        for key, label in _MEASURES.items():
+            found = {v: [_mean(x) for x in results.each(v, key)] for v in ("plain", "batch norm")}
+            numbers += [Number(f"{label}, {v}", values, ".3g") for v, values in found.items()]
+            margins = [
+                np.log(a / b) for a, b in zip(found["plain"], found["batch norm"], strict=True)
+            ]
+            claims.append(
+                Claim(f"With batch norm the {label} is smaller.", margins, "+.2f", "(log of ratio)")
+            )
+        ends = {v: [a[-1] for a in results.each(v, "accuracy")] for v in results.cells}
+        means = {v: [float(np.mean(a)) for a in results.each(v, "accuracy")] for v in results.cells}
+        numbers += [Number(f"final accuracy, {v}", values, ".1%") for v, values in ends.items()]
+        numbers += [
+            Number(f"accuracy, mean over the training, {v}", values, ".1%")
+            for v, values in means.items()
+        ]
+        faster = zip(means["noisy batch norm"], means["plain"], strict=True)
+        claims.append(
+            Claim(
+                "Batch norm with noise still trains faster than the plain network (mean accuracy).",
+                [a - b for a, b in faster],
+                "+.1%",
+                "accuracy",
+            )
+        )
+        return Conclusion(numbers, claims)
+
+    def draw(self, figure: Figure, results: Results) -> None:
+        """The three measures, and accuracy, against steps."""
+        grid = figure.subplots(2, 2, sharex=True).flat
+        for axes, key in zip(grid, [*_MEASURES, "accuracy"], strict=True):
+            for variant, color in zip(results.cells, COLORS, strict=False):
+                values = results.of(variant)
+                if key in values[0]:
+                    band(axes, values[0]["step"], [v[key] for v in values], variant, color)
+            if key != "accuracy":
+                axes.set_yscale("log")
+            last = key == "accuracy"
+            bottom = "training steps" if last or key == "smoothness" else ""
+            finish(axes, bottom, _MEASURES.get(key, "test accuracy"), legend=last)
+
+
+def _landscape(cell: Cell, network: nn.Sequential, probe: Any) -> dict[str, float]:
+    images, labels = probe
+    found = along_gradient(
+        network,
+        lambda: cross_entropy(network(images), labels),
+        [way * cell["rate"] for way in cell["ways"]],
+    )
+    return {key: getattr(found, key) for key in _MEASURES}
+
+
+def _mean(values: list[float]) -> float:
+    """The geometric mean: the measures fall by powers of ten while a network learns."""
+    return float(np.exp(np.mean(np.log(values))))
