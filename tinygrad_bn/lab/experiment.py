@@ -64,6 +64,7 @@ class Experiment:
     says: ClassVar[str]
     full: ClassVar[Settings]
     quick: ClassVar[Settings]
+    height: ClassVar[float] = 3.7  # of the figure, in inches
 
     def settings(self, quick: bool) -> dict[str, Any]:
         """The settings of a full or of a quick run; a quick one differs where `quick` says so."""

@@ -20,11 +20,16 @@ COLORS = ("#d1662a", "#2f8fd0", "#3aa05c", "#b061c9", "#c49a1a", "#d0497a")
 """Told apart on white and on black, and by readers who do not see red and green as different."""
 
 _INK = "#010203"  # no line has it: in the SVG it becomes the colour of the page's text
-_SIZE = (7.6, 3.7)
+_WIDTH = 7.6  # inches
 
 
 def band(
-    axes: Axes, x: Sequence[float], curves: Sequence[Sequence[float]], label: str, color: str
+    axes: Axes,
+    x: Sequence[float],
+    curves: Sequence[Sequence[float]],
+    label: str,
+    color: str,
+    style: str = "-",
 ) -> None:
     """The mean of curves over seeds, and a band of one standard deviation around it.
 
@@ -33,7 +38,7 @@ def band(
     length = min(len(c) for c in curves)
     values = np.array([c[:length] for c in curves], dtype=float)
     mean = values.mean(axis=0)
-    axes.plot(x[:length], mean, label=label, color=color, linewidth=1.6)
+    axes.plot(x[:length], mean, label=label, color=color, linestyle=style, linewidth=1.6)
     if len(values) > 1:
         deviation = values.std(axis=0, ddof=1)
         axes.fill_between(
@@ -67,13 +72,18 @@ def points(
 
 
 def finish(axes: Axes, x: str, y: str, *, title: str = "", legend: bool = True) -> None:
-    """Labels, a grid, and a legend below the axes, where it hides no data."""
+    """Labels, a grid, and a legend of the whole figure below it, where it hides no data."""
     axes.set(xlabel=x, ylabel=y, title=title)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     if legend:
-        axes.figure.legend(  # type: ignore[union-attr]
-            *axes.get_legend_handles_labels(),
+        known: dict[str, Any] = {}
+        for each in axes.figure.axes:
+            for handle, label in zip(*each.get_legend_handles_labels(), strict=True):
+                known.setdefault(label, handle)
+        axes.figure.legend(
+            list(known.values()),
+            list(known),
             loc="outside lower center",
             ncols=4,
             frameon=False,
@@ -87,12 +97,12 @@ def draw(experiment: Experiment, results: Results) -> Figure:
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(_style(experiment.name)):
-        figure = Figure(figsize=_SIZE, layout="constrained")
+        figure = Figure(figsize=(_WIDTH, experiment.height), layout="constrained")
         experiment.draw(figure, results)
     return figure
 
 
-def _style(name: str) -> dict[str, Any]:
+def _style(name: str) -> Any:
     ink = dict.fromkeys(
         ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), _INK
     )

@@ -22,7 +22,6 @@ class Summary(NamedTuple):
 
     mean: float
     deviation: float | None
-    count: int
 
 
 def summarize(values: Sequence[float]) -> Summary:
@@ -30,9 +29,9 @@ def summarize(values: Sequence[float]) -> Summary:
     if not values:
         raise ValueError("summarize: values must hold at least one number, got none")
     if not all(math.isfinite(v) for v in values):
-        return Summary(math.nan, None, len(values))
+        return Summary(math.nan, None)
     deviation = statistics.stdev(values) if len(values) > 1 else None
-    return Summary(statistics.fmean(values), deviation, len(values))
+    return Summary(statistics.fmean(values), deviation)
 
 
 class Number(NamedTuple):
@@ -51,7 +50,7 @@ class Number(NamedTuple):
     note: str = ""
 
     def __str__(self) -> str:
-        mean, deviation, _ = summarize(self.values)
+        mean, deviation = summarize(self.values)
         if not math.isfinite(mean):
             return "not finite"
         if deviation is None:
@@ -77,11 +76,11 @@ class Claim(NamedTuple):
     @property
     def holds(self) -> bool:
         """Whether the mean margin is positive and exceeds its deviation over seeds; see RULE."""
-        mean, deviation, _ = summarize(self.margins)
+        mean, deviation = summarize(self.margins)
         return mean > (deviation or 0.0)
 
     def __str__(self) -> str:
-        mean, deviation, _ = summarize(self.margins)
+        mean, deviation = summarize(self.margins)
         text = f"{mean:{self.form}}"
         if deviation is not None:
             text += f" ± {deviation:{self.form.removeprefix('+')}}"

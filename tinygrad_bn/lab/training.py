@@ -13,7 +13,7 @@ import numpy as np
 from .. import nn, optim
 from ..backend import rng
 from ..data import DataLoader
-from ..serialization import CheckpointError, load_checkpoint, save_checkpoint
+from ..serialization import load_checkpoint, save_checkpoint
 from ..training import Trainer, accuracy
 from .cell import Cell, Stopped
 from .digits import Batches
@@ -115,7 +115,7 @@ class Training:
 
     def _restore(self) -> bool:
         """Take up a saved state; one that is damaged or of other settings is as good as none."""
-        with suppress(OSError, CheckpointError, KeyError):
+        with suppress(OSError, ValueError, KeyError):
             tree = load_checkpoint(self.cell.partial)
             if tree["settings"] == dict(self.cell.settings):
                 self.trainer.load_state_dict(tree["trainer"])

@@ -37,9 +37,9 @@ class Depth(Experiment):
         "are trained for {steps} steps at rates falling from {top} by factors of 2.",
         "A rate is usable when the loss over the last tenth of the steps is below {bar} of what "
         "guessing costs (ln 10), and the largest usable one counts.",
-        "Before training, {probe} images pass through: for what each linear layer gives (batch norm "
-        "comes after it), the size of the channels' means is divided by that of their deviations, "
-        "both as root mean squares.",
+        "Before training, {probe} images pass through: for what each linear layer gives (batch "
+        "norm comes after it), the size of the channels' means is divided by that of their "
+        "deviations, both as root mean squares.",
     )
     source = "Bjorck et al., 2018, sections 3 and 3.1"
     says = (
@@ -85,7 +85,8 @@ class Depth(Experiment):
             for name in names:
                 numbers.append(Number(f"largest rate, {name}", results.each(name, "rate"), ".3g"))
             gains[depth] = [
-                math.log2(max(b, floor) / max(a, floor)) for a, b in results.pairs(*names, "rate")
+                math.log2(max(b, floor) / max(a, floor))
+                for a, b in results.pairs(names[0], names[1], "rate")
             ]
             claims.append(
                 Claim(
@@ -112,7 +113,7 @@ class Depth(Experiment):
             Claim(
                 f"In the last of {deepest} layers means are larger, against the deviations, "
                 "without batch norm.",
-                [a[-1] - b[-1] for a, b in results.pairs(*names, "ratio")],
+                [a[-1] - b[-1] for a, b in results.pairs(names[0], names[1], "ratio")],
                 "+.2f",
             )
         )

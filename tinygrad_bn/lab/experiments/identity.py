@@ -82,9 +82,8 @@ class Identity(Experiment):
         test = cell.digits.evaluation("test", cell["test_images"])
         normed, targets = _inserted(plain, probe)
         restored = _difference(plain, normed, probe)
-        for norm, _ in targets:
-            nn.init.ones_(norm.weight)
-            nn.init.zeros_(norm.bias)
+        for norm, target in targets:
+            _set(norm, np.stack([np.ones_like(target[0]), np.zeros_like(target[1])]))
         start = _distance(targets)
         network: nn.Module = normed
         options: dict[str, Any] = dict(fit)
@@ -206,16 +205,21 @@ def _inserted(
         if name in names:
             mean, deviation = channel_moments(seen[name].input)
             norm = nn.BatchNorm(len(mean))
-            sigma = np.sqrt(deviation**2 + norm.eps)
-            assert norm.weight is not None
-            assert norm.bias is not None
-            norm.weight.assign(sigma.astype(np.float32))
-            norm.bias.assign(mean.astype(np.float32))
+            target = np.stack([np.sqrt(deviation**2 + norm.eps), mean])
+            _set(norm, target)
             modules.append(norm)
-            targets.append((norm, np.stack([sigma, mean])))
+            targets.append((norm, target))
         modules.append(layer)
         layer.requires_grad_(False)
     return nn.Sequential(*modules), targets
+
+
+def _set(norm: nn.BatchNorm, values: np.ndarray[Any, Any]) -> None:
+    """Give a layer (γ, β), (2, width)."""
+    assert norm.weight is not None
+    assert norm.bias is not None
+    norm.weight.assign(values[0].astype(np.float32))
+    norm.bias.assign(values[1].astype(np.float32))
 
 
 def _difference(plain: nn.Sequential, normed: nn.Sequential, probe: Batches) -> float:

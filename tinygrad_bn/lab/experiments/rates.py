@@ -168,15 +168,20 @@ class Rates(Experiment):
     def draw(self, figure: Figure, results: Results) -> None:
         """Accuracy against steps for all networks."""
         left, right = figure.subplots(1, 2, sharey=True)
-        for variant, color in zip(results.cells, COLORS, strict=False):
-            values = results.of(variant)
-            longest = max((v["step"] for v in values), key=len)
-            band(left, longest, [v["accuracy"] for v in values], variant, color)
-        for variant, color in zip(list(results.cells)[6:], COLORS, strict=False):
-            values = results.of(variant)
-            band(right, values[0]["step"], [v["accuracy"] for v in values], variant, color)
+        for norm, color in zip(("plain", "batch norm"), COLORS, strict=False):
+            for factor, style in zip(_FACTORS, ("-", "--", ":"), strict=True):
+                values = results.of(f"{norm} ×{factor}")
+                longest = max((v["step"] for v in values), key=len)
+                label = f"{norm} ×{factor}"
+                band(left, longest, [v["accuracy"] for v in values], label, color, style)
+            values = results.of(f"sigmoids, {norm}")
+            curves = [v["accuracy"] for v in values]
+            band(right, values[0]["step"], curves, f"sigmoids, {norm}", color, "-.")
         left.set_ylim(0, 1)
-        finish(left, "training steps", "test accuracy", title="rectified linear units")
+        left.set_xlim(right.get_xlim())
+        finish(
+            left, "training steps", "test accuracy", title="rectified linear units", legend=False
+        )
         finish(right, "training steps", "", title="deep, sigmoids")
 
 

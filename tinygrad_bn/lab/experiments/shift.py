@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ... import nn, no_grad, random
-from ...diagnostics import PercentileTrace, Recorder, layers
+from ...diagnostics import PercentileTrace, Recorder, kept, layers
 from ..experiment import Conclusion, Experiment, Results, Settings, Values
 from ..figures import COLORS, finish
 from ..networks import perceptron
@@ -124,13 +124,8 @@ class Shift(Experiment):
 def _percentiles(network: nn.Sequential, images: Any) -> dict[str, Any]:
     """The percentiles of what enters the last sigmoid; the network stays as it is."""
     last = layers(network, nn.Sigmoid)[-1]
-    norms = [m for m in network if isinstance(m, nn.BatchNorm)]
-    for norm in norms:
-        norm.update_statistics = False
-    with no_grad(), Recorder(network, [last]) as seen:
+    with kept(network), no_grad(), Recorder(network, [last]) as seen:
         network(images)
-    for norm in norms:
-        norm.update_statistics = True
     trace = PercentileTrace()
     trace.add(0, seen[last].input)
     return {"rows": trace.values[0].tolist()}

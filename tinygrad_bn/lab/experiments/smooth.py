@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ... import cross_entropy, nn, random
-from ...diagnostics import ActivationNoise, along_gradient, layers
+from ... import cross_entropy, nn, no_grad, random
+from ...diagnostics import (
+    ActivationNoise,
+    Recorder,
+    along_gradient,
+    channel_moments,
+    kept,
+    layers,
+)
 from ..experiment import Conclusion, Experiment, Results, Settings, Values
 from ..figures import COLORS, band, finish
 from ..networks import perceptron
@@ -37,14 +44,14 @@ class Smooth(Experiment):
         "help when noise makes its outputs shift on purpose?"
     )
     method = (
-        "A network of {layers} layers of {width} {activation} units is trained at a rate of "
-        "{rate}: plain, with batch norm, and with batch norm followed by noise whose mean and "
-        "scale change at every step.",
+        "A network of {layers} layers of {width} rectified linear units is trained at a rate of "
+        "{rate}: plain, with batch norm, and with batch norm followed by noise whose mean "
+        "(up to ±{shift}) and scale (1 to {scale}) change at every step.",
         "Every {every} steps the loss and its gradient on a fixed batch of {probe} training images "
         "are measured at {ways} times the rate along the gradient: the loss's range, the "
         "gradient's largest change ‖∇L(θ - η·g) - g‖, and its largest quotient by η·‖g‖.",
-        "Numbers are geometric means over the training; the noise is not measured, only its test "
-        "accuracy at the end.",
+        "Numbers are geometric means over the training; a network's shift is how far the means of "
+        "its last layer's inputs move from one measurement to the next, in deviations.",
     )
     source = "Santurkar et al., 2018, sections 2.2 and 3.1 and figures 2 and 4"
     says = (
@@ -52,6 +59,7 @@ class Smooth(Experiment):
         "its Lipschitz constant is smaller; with noise that shifts the activations more than a "
         "plain network's, batch norm still trains faster than the plain network."
     )
+    height = 5.5
     full: ClassVar[Settings] = {
         "steps": 1_500,
         "every": 50,
@@ -59,10 +67,10 @@ class Smooth(Experiment):
         "batch_size": 60,
         "layers": 5,
         "width": 50,
-        "activation": "tanh",
         "ways": [0.5, 1, 2, 4],
         "probe": 500,
-        "noise": 0.5,
+        "shift": 0.5,
+        "scale": 1.25,
         "test_images": 2_000,
     }
     quick: ClassVar[Settings] = {"steps": 250, "every": 25, "probe": 200, "test_images": 1_000}
@@ -78,7 +86,7 @@ class Smooth(Experiment):
             cell.digits.features,
             [cell["width"]] * cell["layers"],
             10,
-            activation=cell["activation"],
+            activation="relu",
             norm=None if cell.variant == "plain" else nn.BatchNorm,
             std=None,
         )
@@ -87,7 +95,12 @@ class Smooth(Experiment):
         noisy = cell.variant == "noisy batch norm"
 
         def look() -> dict[str, Any]:
-            seen = {"accuracy": evaluate(network, test)["accuracy"]}
+            means, deviations = _moments(network, probe[0])
+            seen = {
+                "accuracy": evaluate(network, test)["accuracy"],
+                "means": means,
+                "deviations": deviations,
+            }
             return seen if noisy else {**seen, **_landscape(cell, network, probe)}
 
         training = Training(
@@ -96,10 +109,13 @@ class Smooth(Experiment):
         with ExitStack() as hooks:
             if noisy:
                 names = layers(network, nn.BatchNorm)
-                noise = ActivationNoise(network, names, shift=cell["noise"], scale=cell["noise"])
+                noise = ActivationNoise(network, names, shift=cell["shift"], scale=cell["scale"])
                 hooks.enter_context(noise)
             records = training.run(cell["steps"], range(0, cell["steps"] + 1, cell["every"]), look)
-        return {key: [r[key] for r in records] for key in records[0]}
+        values = {key: [r[key] for r in records] for key in records[0]}
+        means, deviations = (np.array(values.pop(key)) for key in ("means", "deviations"))
+        moved = np.abs(np.diff(means, axis=0)) / deviations[:-1]
+        return {**values, "shift": float(moved.mean())}
 
     def conclude(self, results: Results) -> Conclusion:
         """Means over the training, and accuracies at the end."""
@@ -120,6 +136,17 @@ class Smooth(Experiment):
             Number(f"accuracy, mean over the training, {v}", values, ".1%")
             for v, values in means.items()
         ]
+        shifts = {v: results.each(v, "shift") for v in results.cells}
+        numbers += [Number(f"shift, {v}", values, ".2f") for v, values in shifts.items()]
+        more = zip(shifts["noisy batch norm"], shifts["plain"], strict=True)
+        claims.append(
+            Claim(
+                "The noise makes the activations shift more than the plain network's.",
+                [a - b for a, b in more],
+                "+.2f",
+                "deviations",
+            )
+        )
         faster = zip(means["noisy batch norm"], means["plain"], strict=True)
         claims.append(
             Claim(
@@ -144,6 +171,15 @@ class Smooth(Experiment):
             last = key == "accuracy"
             bottom = "training steps" if last or key == "smoothness" else ""
             finish(axes, bottom, _MEASURES.get(key, "test accuracy"), legend=last)
+
+
+def _moments(network: nn.Sequential, images: Any) -> tuple[list[float], list[float]]:
+    """Means and deviations of what enters the last activation in training, noise and all."""
+    last = layers(network, nn.ReLU)[-1]
+    with kept(network), no_grad(), Recorder(network, [last]) as seen:
+        network(images)
+    means, deviations = channel_moments(seen[last].input)
+    return means.tolist(), (deviations + 1e-6).tolist()
 
 
 def _landscape(cell: Cell, network: nn.Sequential, probe: Any) -> dict[str, float]:
