@@ -1,4 +1,4 @@
-"""What an experiment is: words, variants, a measurement of one cell, a conclusion, a picture."""
+"""What an experiment is: words, variants, a measurement, numbers and claims, a picture."""
 
 from __future__ import annotations
 
@@ -42,15 +42,8 @@ class Results(NamedTuple):
         return list(zip(self.each(a, key), self.each(b, key), strict=True))
 
 
-class Conclusion(NamedTuple):
-    """What the numbers say: headline figures, and the claims put to the test."""
-
-    numbers: list[Number]
-    claims: list[Claim]
-
-
 class Experiment:
-    """One question. Subclasses give the words and the settings and define the four methods.
+    """One question. Subclasses give the words and the settings and define the methods.
 
     A cell is one variant with one seed: a pure function of settings, variant and seed, so that a
     cell that was interrupted can be taken up or begun again without a trace in the numbers.
@@ -82,8 +75,12 @@ class Experiment:
         """Carry out one cell; returns values that JSON can hold."""
         raise NotImplementedError
 
-    def conclude(self, results: Results) -> Conclusion:
-        """The figures and the claims that follow from the numbers."""
+    def numbers(self, results: Results) -> list[Number]:
+        """The headline figures."""
+        raise NotImplementedError
+
+    def claims(self, results: Results) -> list[Claim]:
+        """What the source claims, put to the test; the verdict follows from it."""
         raise NotImplementedError
 
     def draw(self, figure: Figure, results: Results) -> None:

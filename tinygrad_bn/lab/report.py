@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from ..serialization import write_atomically
 from . import registry, store
-from .experiment import Conclusion, Experiment, Results
+from .experiment import Experiment, Results
 from .figures import png, svg
-from .statistics import RULE, Claim, verdict
+from .statistics import RULE, Claim, Number, verdict
 
 PAGE = "report.html"
 MARKDOWN = "README.md"
@@ -35,12 +35,13 @@ class Entry(NamedTuple):
     experiment: Experiment
     results: Results
     records: list[dict[str, Any]]
-    conclusion: Conclusion
+    numbers: list[Number]
+    claims: list[Claim]
 
     @property
     def verdict(self) -> str:
         """Whether the run agrees with the source."""
-        return verdict(self.conclusion.claims)
+        return verdict(self.claims)
 
     @property
     def conditions(self) -> str:
@@ -73,12 +74,17 @@ def collect(folder: Path) -> list[Entry]:
         found = store.load(folder, experiment)
         if found is not None:
             results, records = found
-            entries.append(Entry(experiment, results, records, experiment.conclude(results)))
+            entries.append(_entry(experiment, results, records))
     if not entries:
         raise FileNotFoundError(
             f"{folder} holds no finished experiment: measure one with lab run NAME --out {folder}"
         )
     return entries
+
+
+def _entry(experiment: Experiment, results: Results, records: list[dict[str, Any]]) -> Entry:
+    numbers, claims = experiment.numbers(results), experiment.claims(results)
+    return Entry(experiment, results, records, numbers, claims)
 
 
 # --------------------------------------------------------------------------------------- HTML
@@ -120,16 +126,16 @@ def _badge(name: str) -> str:
 
 
 def _section(entry: Entry) -> str:
-    experiment, conclusion = entry.experiment, entry.conclusion
+    experiment = entry.experiment
     numbers = "".join(
         f"<tr><td>{escape(n.label)}</td><td class='number'>{escape(str(n))}</td>"
         f"<td class='dim'>{escape(n.note)}</td></tr>\n"
-        for n in conclusion.numbers
+        for n in entry.numbers
     )
     claims = "".join(
         f"<tr><td>{escape(c.statement)}</td><td class='number'>{escape(str(c))}</td>"
         f"<td>{_held(c)}</td></tr>\n"
-        for c in conclusion.claims
+        for c in entry.claims
     )
     return (
         f"<section id='{experiment.name}'>\n<h2>{escape(experiment.title)}</h2>\n"
@@ -182,17 +188,17 @@ def _markdown(entries: list[Entry]) -> Iterator[str]:
 
 
 def _markdown_section(entry: Entry) -> Iterator[str]:
-    experiment, conclusion = entry.experiment, entry.conclusion
+    experiment = entry.experiment
     yield f"\n## {experiment.name}\n\n**{experiment.title}** {experiment.question}\n\n"
     yield experiment.describe(entry.results.settings) + "\n\n"
     yield f"![{experiment.title}]({experiment.name}.png)\n\n"
     yield "| measured | mean ± deviation |\n|---|---|"
-    for n in conclusion.numbers:
+    for n in entry.numbers:
         note = f" ({n.note})" if n.note else ""
         yield f"| {_cell(n.label + note)} | {n} |"
     yield f"\n> {experiment.says} ({experiment.source})\n"
     yield f"This run **{WORDS[entry.verdict]}**.\n\n| claim | margin | |\n|---|---|---|"
-    for c in conclusion.claims:
+    for c in entry.claims:
         held = "holds" if c.holds else "does not hold"
         yield f"| {_cell(c.statement)} | {c} | {held} |"
     yield f"\n{entry.conditions}.\n"

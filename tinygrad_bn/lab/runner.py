@@ -12,7 +12,7 @@ from ..backend import default_backend
 from . import store
 from .cell import Cell, Stopped
 from .digits import Digits
-from .experiment import Experiment
+from .experiment import Experiment, Values
 
 SEEDS = 3
 QUICK_SEEDS = 1
@@ -53,38 +53,32 @@ def run(
     todo, total = _plan(experiment, folder, settings, seeds)
     watcher.begin(experiment, total, total - len(todo))
     for variant, seed, path in todo:
-        cell = Cell(
-            settings,
-            variant,
-            seed,
-            digits,
-            path.with_suffix(".partial"),
-            watcher.stop,
-            _report(watcher, variant, seed),
-        )
         path.parent.mkdir(parents=True, exist_ok=True)
+        partial, report = path.with_suffix(".partial"), _report(watcher, variant, seed)
+        cell = Cell(settings, variant, seed, digits, partial, watcher.stop, report)
         start = time.perf_counter()
         try:
             values = experiment.measure(cell)
         except Stopped:
             return False
         seconds = time.perf_counter() - start
-        store.write(
-            path,
-            {
-                "experiment": experiment.name,
-                "variant": variant,
-                "seed": seed,
-                "settings": settings,
-                "machine": f"{platform.machine()}, Python {platform.python_version()}",
-                "seconds": round(seconds, 3),
-                "values": values,
-            },
-        )
+        store.write(path, _record(experiment, cell, seconds, values))
         watcher.finished(variant, seed, seconds)
         if watcher.stop():
             return False
     return True
+
+
+def _record(experiment: Experiment, cell: Cell, seconds: float, values: Values) -> dict[str, Any]:
+    return {
+        "experiment": experiment.name,
+        "variant": cell.variant,
+        "seed": cell.seed,
+        "settings": cell.settings,
+        "machine": f"{platform.machine()}, Python {platform.python_version()}",
+        "seconds": round(seconds, 3),
+        "values": values,
+    }
 
 
 def describe(experiment: Experiment, digits: Digits, quick: bool) -> dict[str, Any]:

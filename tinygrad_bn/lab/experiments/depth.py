@@ -9,7 +9,7 @@ import numpy as np
 
 from ... import nn, no_grad, random
 from ...diagnostics import Recorder, channel_moments, layers
-from ..experiment import Conclusion, Experiment, Results, Settings, Values
+from ..experiment import Experiment, Results, Settings, Values
 from ..figures import COLORS, finish, points
 from ..networks import perceptron
 from ..statistics import Claim, Number
@@ -74,50 +74,48 @@ class Depth(Experiment):
                     break
         return {"rate": usable, "ratio": moments}
 
-    def conclude(self, results: Results) -> Conclusion:
-        """Largest rates, their ratio, and the moments of the last layer."""
-        numbers, claims = [], []
-        depths = results.settings["depths"]
-        floor = results.settings["fewest"] / 2  # for a network that no rate of the row trains
-        gains = {}
-        for depth in depths:
-            names = [f"{norm}, {depth} layers" for norm in _NORMS]
-            for name in names:
-                numbers.append(Number(f"largest rate, {name}", results.each(name, "rate"), ".3g"))
-            gains[depth] = [
-                math.log2(max(b, floor) / max(a, floor))
-                for a, b in results.pairs(names[0], names[1], "rate")
-            ]
-            claims.append(
-                Claim(
-                    f"{depth} layers bear a higher rate with batch norm.",
-                    gains[depth],
-                    "+.1f",
-                    "doublings",
-                )
+    def numbers(self, results: Results) -> list[Number]:
+        """Largest rates, and the moments of the last layer."""
+        deepest = results.settings["depths"][-1]
+        found = [
+            Number(f"largest rate, {variant}", results.each(variant, "rate"), ".3g")
+            for variant in results.cells
+        ]
+        return found + [
+            Number(
+                f"mean over deviation in the last layer, {norm}, {deepest} layers",
+                [ratio[-1] for ratio in results.each(f"{norm}, {deepest} layers", "ratio")],
+                ".2f",
             )
-        deepest, shallow = depths[-1], depths[0]
-        claims.append(
+            for norm in _NORMS
+        ]
+
+    def claims(self, results: Results) -> list[Claim]:
+        """Higher rates at every depth, the more so the deeper; means that stay small."""
+        depths = results.settings["depths"]
+        gains = {depth: _doublings(results, depth) for depth in depths}
+        shallow, deepest = depths[0], depths[-1]
+        found = [
+            Claim(f"{depth} layers bear a higher rate with batch norm.", gain, "+.1f", "doublings")
+            for depth, gain in gains.items()
+        ]
+        more = [a - b for a, b in zip(gains[deepest], gains[shallow], strict=True)]
+        names = [f"{norm}, {deepest} layers" for norm in _NORMS]
+        return [
+            *found,
             Claim(
                 f"The gain is larger with {deepest} layers than with {shallow}.",
-                [a - b for a, b in zip(gains[deepest], gains[shallow], strict=True)],
+                more,
                 "+.1f",
                 "doublings",
-            )
-        )
-        names = [f"{norm}, {deepest} layers" for norm in _NORMS]
-        for name in names:
-            last = [ratio[-1] for ratio in results.each(name, "ratio")]
-            numbers.append(Number(f"mean over deviation in the last layer, {name}", last, ".2f"))
-        claims.append(
+            ),
             Claim(
                 f"In the last of {deepest} layers means are larger, against the deviations, "
                 "without batch norm.",
                 [a[-1] - b[-1] for a, b in results.pairs(names[0], names[1], "ratio")],
                 "+.2f",
-            )
-        )
-        return Conclusion(numbers, claims)
+            ),
+        ]
 
     def draw(self, figure: Figure, results: Results) -> None:
         """Left: the largest rate by depth. Right: means over deviations, layer by layer."""
@@ -136,6 +134,14 @@ class Depth(Experiment):
         right.set_ylim(bottom=0)
         finish(left, "hidden layers", "largest usable learning rate", legend=False)
         finish(right, f"layer, of {depths[-1]}", "size of means / of deviations")
+
+
+def _doublings(results: Results, depth: int) -> list[float]:
+    """log₂ of the ratio of the largest rates; half of the least where no rate was usable."""
+    floor = results.settings["fewest"] / 2
+    plain, ours = (f"{norm}, {depth} layers" for norm in _NORMS)
+    pairs = results.pairs(plain, ours, "rate")
+    return [math.log2(max(b, floor) / max(a, floor)) for a, b in pairs]
 
 
 def _falling(top: float, least: float) -> list[float]:

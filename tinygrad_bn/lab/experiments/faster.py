@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from ... import nn, random
-from ..experiment import Conclusion, Experiment, Results, Settings, Values
+from ..experiment import Experiment, Results, Settings, Values
 from ..figures import COLORS, band, finish
 from ..networks import perceptron
 from ..statistics import Claim, Number, steps_to
@@ -62,42 +62,38 @@ class Faster(Experiment):
         records = training.run(cell["steps"], at, lambda: evaluate(network, test))
         return {key: [r[key] for r in records] for key in ("step", "accuracy", "loss")}
 
-    def conclude(self, results: Results) -> Conclusion:
-        """Steps to the plain network's best; accuracies early and at best."""
-        numbers, claims = [], []
-        goals = [max(a) for a in results.each("plain", "accuracy")]
-        last = results.settings["steps"]
-        needed = {}
-        for variant in results.cells:
-            reached = [
-                steps_to(v["step"], v["accuracy"], goal)
-                for v, goal in zip(results.of(variant), goals, strict=True)
-            ]
-            needed[variant] = [last if r is None else r for r in reached]
-        for step in (s for s in _EARLY if s <= last):
-            ours, theirs = (_at(results, v, step) for v in ("batch norm", "plain"))
-            numbers += [
-                Number(f"accuracy after {step:,} steps, plain", theirs, ".1%"),
-                Number(f"accuracy after {step:,} steps, batch norm", ours, ".1%"),
-            ]
-            margins = [a - b for a, b in zip(ours, theirs, strict=True)]
-            claims.append(
-                Claim(f"After {step:,} steps batch norm is ahead.", margins, "+.1%", "accuracy")
-            )
-        best = [max(a) for a in results.each("batch norm", "accuracy")]
-        numbers += [
-            Number("best accuracy, plain", goals, ".2%"),
-            Number("best accuracy, batch norm", best, ".2%"),
-            Number("steps to the plain network's best, plain", needed["plain"], ",.0f"),
-            Number("steps to the plain network's best, batch norm", needed["batch norm"], ",.0f"),
+    def numbers(self, results: Results) -> list[Number]:
+        """Accuracies early and at best, and the steps to the plain network's best."""
+        found = [
+            Number(f"accuracy after {step:,} steps, {variant}", _at(results, variant, step), ".1%")
+            for step in _early(results)
+            for variant in results.cells
         ]
-        saved = [1 - b / a for a, b in zip(needed["plain"], needed["batch norm"], strict=True)]
-        higher = [b - a for a, b in zip(goals, best, strict=True)]
-        claims += [
+        found += [
+            Number(f"best accuracy, {v}", [max(a) for a in results.each(v, "accuracy")], ".2%")
+            for v in results.cells
+        ]
+        return found + [
+            Number(f"steps to the plain network's best, {v}", _steps(results, v), ",.0f")
+            for v in results.cells
+        ]
+
+    def claims(self, results: Results) -> list[Claim]:
+        """Ahead early, there in fewer steps, better at best."""
+        found = []
+        for step in _early(results):
+            pairs = zip(_at(results, "batch norm", step), _at(results, "plain", step), strict=True)
+            margins = [a - b for a, b in pairs]
+            text = f"After {step:,} steps batch norm is ahead."
+            found.append(Claim(text, margins, "+.1%", "accuracy"))
+        pairs = zip(_steps(results, "plain"), _steps(results, "batch norm"), strict=True)
+        saved = [1 - ours / theirs for theirs, ours in pairs]
+        higher = [max(b) - max(a) for a, b in results.pairs("plain", "batch norm", "accuracy")]
+        return [
+            *found,
             Claim("It reaches the plain network's best in fewer steps.", saved, "+.0%", "of steps"),
             Claim("Its best accuracy is higher.", higher, "+.2%", "accuracy"),
         ]
-        return Conclusion(numbers, claims)
 
     def draw(self, figure: Figure, results: Results) -> None:
         """Accuracy against steps, early and late."""
@@ -112,5 +108,18 @@ class Faster(Experiment):
         finish(late, "training steps", "test accuracy", title="all of it", legend=True)
 
 
+def _early(results: Results) -> list[int]:
+    return [step for step in _EARLY if step <= results.settings["steps"]]
+
+
 def _at(results: Results, variant: str, step: int) -> list[float]:
     return [v["accuracy"][v["step"].index(step)] for v in results.of(variant)]
+
+
+def _steps(results: Results, variant: str) -> list[int]:
+    """Steps to the plain network's best, with the same seed; the last step if never reached."""
+    reached = []
+    for plain, ours in zip(results.of("plain"), results.of(variant), strict=True):
+        steps = steps_to(ours["step"], ours["accuracy"], max(plain["accuracy"]))
+        reached.append(results.settings["steps"] if steps is None else steps)
+    return reached

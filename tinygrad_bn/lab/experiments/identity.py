@@ -9,7 +9,7 @@ import numpy as np
 from ... import nn, no_grad, random
 from ...diagnostics import Recorder, channel_moments, layers
 from ..digits import Batches
-from ..experiment import Conclusion, Experiment, Results, Settings, Values
+from ..experiment import Experiment, Results, Settings, Values
 from ..figures import COLORS, band, finish
 from ..networks import perceptron
 from ..statistics import Claim, Number
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ..cell import Cell
-
-_ORIGINAL = "the original network"
 
 
 class Identity(Experiment):
@@ -105,48 +103,53 @@ class Identity(Experiment):
             "original": evaluate(plain, test)["accuracy"],
         }
 
-    def conclude(self, results: Results) -> Conclusion:
+    def numbers(self, results: Results) -> list[Number]:
         """The difference at (σ, μ), the distances after training, the accuracies."""
-        restored = results.each("activations", "restored")
-        ends = {v: [d[-1] for d in results.each(v, "distance")] for v in results.cells}
-        original = results.each("digits", "original")
-        numbers = [
-            Number("largest difference of an activation at γ = σ, β = μ", restored, ".1e"),
-            Number("distance left, trained on the activations", ends["activations"], ".1%"),
-            Number("distance left, trained on the digits", ends["digits"], ".1%"),
-            Number(f"accuracy, {_ORIGINAL}", original, ".1%"),
+        found = [
             Number(
-                "accuracy, γβ trained on the activations",
-                results.each("activations", "accuracy"),
-                ".1%",
-            ),
-            Number("accuracy, γβ trained on the digits", results.each("digits", "accuracy"), ".1%"),
+                "largest difference of an activation at γ = σ, β = μ",
+                results.each("activations", "restored"),
+                ".1e",
+            )
         ]
-        claims = [
+        found += [
+            Number(f"distance left, trained on the {v}", _left(results, v), ".1%")
+            for v in results.cells
+        ]
+        found.append(
+            Number("accuracy, the original network", results.each("digits", "original"), ".1%")
+        )
+        return found + [
+            Number(f"accuracy, γβ trained on the {v}", results.each(v, "accuracy"), ".1%")
+            for v in results.cells
+        ]
+
+    def claims(self, results: Results) -> list[Claim]:
+        """Restored, found, and no need to be found."""
+        accuracies = zip(
+            results.each("digits", "accuracy"), results.each("digits", "original"), strict=True
+        )
+        return [
             Claim(
                 "γ = σ, β = μ restore the activations to float32 accuracy (1e-4).",
-                [1e-4 - r for r in restored],
+                [1e-4 - r for r in results.each("activations", "restored")],
                 "+.1e",
                 "below 1e-4",
             ),
             Claim(
                 "Asked for the activations, training finds them (5 % of the distance is left).",
-                [0.05 - d for d in ends["activations"]],
+                [0.05 - d for d in _left(results, "activations")],
                 "+.1%",
                 "below 5 %",
             ),
             Claim(
                 "Trained on the digits, γ and β alone give an accuracy within a percent of the "
                 "original's, or higher.",
-                [
-                    a - b + 0.01
-                    for a, b in zip(results.each("digits", "accuracy"), original, strict=True)
-                ],
+                [a - b + 0.01 for a, b in accuracies],
                 "+.2%",
                 "above that",
             ),
         ]
-        return Conclusion(numbers, claims)
 
     def draw(self, figure: Figure, results: Results) -> None:
         """The distance to (σ, μ) against steps, logarithmic."""
@@ -157,6 +160,10 @@ class Identity(Experiment):
             band(axes, values[0]["step"], curves, f"trained on the {variant}", color)
         axes.set_yscale("log")
         finish(axes, "training steps", "distance of (γ, β) to (σ, μ), start = 1")
+
+
+def _left(results: Results, variant: str) -> list[float]:
+    return [distance[-1] for distance in results.each(variant, "distance")]
 
 
 class _Mismatch(nn.Module):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ... import nn, random
 from ...diagnostics import MovingAverages
-from ..experiment import Conclusion, Experiment, Results, Settings, Values
+from ..experiment import Experiment, Results, Settings, Values
 from ..figures import COLORS, finish, points
 from ..networks import perceptron
 from ..statistics import Claim, Number
@@ -80,67 +80,60 @@ class Inference(Experiment):
             )
         return {"early": records[0]["found"], "late": records[1]["found"]}
 
-    def conclude(self, results: Results) -> Conclusion:
-        """Accuracies early and late, and what Wu and Johnson say of them."""
-        settings = results.settings
-        few, many = settings["samples"][0], settings["samples"][-1]
-        numbers = []
-        for variant in results.cells:
-            for when in ("early", "late"):
-                step = settings["early" if when == "early" else "steps"]
-                for kind in results.of(variant)[0][when]:
-                    values = _of(results, variant, when, kind)
-                    numbers.append(Number(f"{variant}, step {step:,}: {kind}", values, ".1%"))
-        small, *_, large = results.cells
-        precise = f"precise, {many:,} samples"
-        slow, usual = (f"moving average, decay {d:g}" for d in (settings["decays"][-1], 0.9))
-
-        def claim(
-            text: str, variant: str, when: str, better: str, worse: str, slack: float = 0
-        ) -> Claim:
-            pairs = zip(
-                _of(results, variant, when, better), _of(results, variant, when, worse), strict=True
+    def numbers(self, results: Results) -> list[Number]:
+        """Accuracies early and late, by kind of statistics."""
+        return [
+            Number(
+                f"{variant}, step {_step(results, when):,}: {kind}",
+                _of(results, variant, when, kind),
+                ".1%",
             )
-            return Claim(text, [a - b + slack for a, b in pairs], "+.1%", "accuracy")
+            for variant in results.cells
+            for when in ("early", "late")
+            for kind in results.of(variant)[0][when]
+        ]
 
-        claims = [
-            claim(
-                f"Early, decay {settings['decays'][-1]:g} fails: precise statistics are better.",
+    def claims(self, results: Results) -> list[Claim]:
+        """What Wu and Johnson say of them."""
+        decays, samples = results.settings["decays"], results.settings["samples"]
+        small, *_, large = results.cells
+        precise, enough, few = (_precise(count) for count in (samples[-1], 1_000, samples[0]))
+        slow, usual = _average(decays[-1]), _average(0.9)
+        rows: list[tuple[str, str, str, str, str, float]] = [
+            (
+                f"Early, decay {decays[-1]:g} fails: precise statistics are better.",
                 large,
                 "early",
                 precise,
                 slow,
+                0,
             ),
-            claim(
+            (
                 "With small batches precise statistics beat the usual moving average (0.9).",
                 small,
                 "late",
                 precise,
                 usual,
+                0,
             ),
-            claim(
+            (
                 "With small batches the test batch's own statistics are worse than precise ones.",
                 small,
                 "late",
                 precise,
                 "test batch",
+                0,
             ),
-            claim(
-                f"1,000 samples are enough: within 0.5 % of {many:,}, or better.",
+            (
+                f"1,000 samples are enough: within 0.5 % of {samples[-1]:,}, or better.",
                 large,
                 "late",
-                "precise, 1,000 samples",
+                enough,
                 precise,
                 0.005,
             ),
-            claim(
-                f"{few} samples are not: more are better.",
-                large,
-                "late",
-                precise,
-                f"precise, {few} samples",
-            ),
-            claim(
+            (f"{samples[0]} samples are not: more are better.", large, "late", precise, few, 0),
+            (
                 "Late, with large batches, the usual moving average is as good (within 0.5 %).",
                 large,
                 "late",
@@ -149,29 +142,41 @@ class Inference(Experiment):
                 0.005,
             ),
         ]
-        return Conclusion(numbers, claims)
+        found = []
+        for text, variant, when, better, worse, slack in rows:
+            sides = (_of(results, variant, when, kind) for kind in (better, worse))
+            margins = [a - b + slack for a, b in zip(*sides, strict=True)]
+            found.append(Claim(text, margins, "+.1%", "accuracy"))
+        return found
 
     def draw(self, figure: Figure, results: Results) -> None:
         """Left: by decay, early and late. Right: by the number of samples."""
         left, right = figure.subplots(1, 2, sharey=True)
-        settings = results.settings
+        decays, samples = results.settings["decays"], results.settings["samples"]
         for variant, color in zip(results.cells, COLORS, strict=False):
             for when, style in (("early", ":"), ("late", "-")):
-                step = settings["early" if when == "early" else "steps"]
-                label = f"{variant}, step {step:,}"
-                x = [1 - d for d in settings["decays"]]
-                kinds = [f"moving average, decay {d:g}" for d in settings["decays"]]
-                points(
-                    left, x, [_of(results, variant, when, k) for k in kinds], label, color, style
-                )
-                kinds = [f"precise, {n:,} samples" for n in settings["samples"]]
-                values = [_of(results, variant, when, k) for k in kinds]
-                points(right, settings["samples"], values, label, color, style)
+                label = f"{variant}, step {_step(results, when):,}"
+                values = [_of(results, variant, when, _average(d)) for d in decays]
+                points(left, [1 - d for d in decays], values, label, color, style)
+                values = [_of(results, variant, when, _precise(n)) for n in samples]
+                points(right, samples, values, label, color, style)
         for axes in (left, right):
             axes.set_xscale("log")
         left.invert_xaxis()
         finish(left, "1 - decay of the moving average", "test accuracy", legend=False)
         finish(right, "training samples for precise statistics", "")
+
+
+def _average(decay: float) -> str:
+    return f"moving average, decay {decay:g}"
+
+
+def _precise(count: int) -> str:
+    return f"precise, {count:,} samples"
+
+
+def _step(results: Results, when: str) -> int:
+    return results.settings["early" if when == "early" else "steps"]
 
 
 def _of(results: Results, variant: str, when: str, kind: str) -> list[float]:
@@ -194,11 +199,11 @@ def _accuracies(
         norm.normalize_with = "auto"
     for decay in cell["decays"]:
         averages.write(decay)
-        found[f"moving average, decay {decay:g}"] = evaluate(network, test)["accuracy"]
+        found[_average(decay)] = evaluate(network, test)["accuracy"]
     for count in cell["samples"]:
         batches = cell.digits.evaluation("train", count)
         nn.estimate_population(network, batches, method="moments", layerwise=True)
-        found[f"precise, {count:,} samples"] = evaluate(network, test)["accuracy"]
+        found[_precise(count)] = evaluate(network, test)["accuracy"]
     for norm, kept in zip(norms, before, strict=True):
         for buffer, old in zip(norm.buffers(), kept, strict=True):
             buffer.assign(old)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ... import asarray, nn, no_grad, random
 from ...data import ArrayDataset, Standardizer, california_housing
-from ..experiment import Conclusion, Experiment, Results, Settings, Values
+from ..experiment import Experiment, Results, Settings, Values
 from ..figures import COLORS, band, finish
 from ..networks import perceptron
 from ..statistics import Claim, Number, steps_to
@@ -88,67 +88,71 @@ class Inputs(Experiment):
         curve = [r["error"] for r in records]
         return curve + [float("inf")] * (len(at) - len(curve))
 
-    def conclude(self, results: Results) -> Conclusion:
+    def numbers(self, results: Results) -> list[Number]:
         """Steps and errors at each one's best rate."""
-        numbers, steps, errors = [], {}, {}
+        found = []
+        goal = results.settings["goal"]
         for variant in results.cells:
-            values = results.of(variant)
-            best = [self._best(v, results.settings) for v in values]
-            steps[variant] = [b[0] for b in best]
-            errors[variant] = [min(v["curves"][b[1]]) for v, b in zip(values, best, strict=True)]
-            missed = sum(e > results.settings["goal"] for e in errors[variant])
-            note = f"best rates {', '.join(sorted({b[1] for b in best}))}"
-            if missed:
+            best = self._best(results, variant)
+            errors = [b[1] for b in best]
+            note = f"best rates {', '.join(sorted({b[2] for b in best}))}"
+            if missed := sum(e > goal for e in errors):
                 note += f"; not reached with {missed} of {len(best)} seeds"
-            goal = results.settings["goal"]
-            numbers += [
-                Number(f"steps to an error of {goal}, {variant}", steps[variant], ",.0f", note),
-                Number(f"lowest error, {variant}", errors[variant], ".3f"),
+            steps = [b[0] for b in best]
+            found += [
+                Number(f"steps to an error of {goal}, {variant}", steps, ",.0f", note),
+                Number(f"lowest error, {variant}", errors, ".3f"),
             ]
-        fewer = {
-            name: [a / b for a, b in zip(steps["raw"], steps[name], strict=True)]
-            for name in ("standardised", "batch norm first")
-        }
-        slower = [
-            2 - b / a for a, b in zip(steps["standardised"], steps["batch norm first"], strict=True)
-        ]
-        claims = [
+        return found
+
+    def claims(self, results: Results) -> list[Claim]:
+        """Both ways of scaling help, and about as much."""
+        raw, standardised, first = (
+            [b[0] for b in self._best(results, variant)] for variant in results.cells
+        )
+        return [
             Claim(
                 "Standardised features need fewer steps than raw ones.",
-                [f - 1 for f in fewer["standardised"]],
+                [a / b - 1 for a, b in zip(raw, standardised, strict=True)],
                 "+.1f",
                 "times",
             ),
             Claim(
                 "Batch norm first needs fewer steps than raw features.",
-                [f - 1 for f in fewer["batch norm first"]],
+                [a / b - 1 for a, b in zip(raw, first, strict=True)],
                 "+.1f",
                 "times",
             ),
             Claim(
                 "Batch norm first needs less than twice the steps of standardised features.",
-                slower,
+                [2 - b / a for a, b in zip(standardised, first, strict=True)],
                 "+.2f",
                 "times",
             ),
         ]
-        return Conclusion(numbers, claims)
 
-    def _best(self, values: Values, settings: Settings) -> tuple[int, str]:
-        """The fewest steps to the goal, and the rate; if all miss it, the lowest error counts."""
-        found = []
-        for rate, curve in values["curves"].items():
-            steps = steps_to(values["step"], curve, settings["goal"], falling=True)
-            found.append((settings["steps"] if steps is None else steps, min(curve), rate))
-        steps, _, rate = min(found)
-        return steps, rate
+    def _best(self, results: Results, variant: str) -> list[tuple[int, float, str]]:
+        """For each seed steps, lowest error and rate, at the rate with the fewest steps.
+
+        Where all miss the goal the lowest error decides.
+        """
+        goal, last = results.settings["goal"], results.settings["steps"]
+        best = []
+        for values in results.of(variant):
+            rows = []
+            for rate, curve in values["curves"].items():
+                steps = steps_to(values["step"], curve, goal, falling=True)
+                rows.append((last if steps is None else steps, min(curve), rate))
+            best.append(min(rows))
+        return best
 
     def draw(self, figure: Figure, results: Results) -> None:
         """The error against steps, each at its best rate."""
         axes = figure.subplots()
         for variant, color in zip(results.cells, COLORS, strict=False):
             values = results.of(variant)
-            curves = [v["curves"][self._best(v, results.settings)[1]] for v in values]
+            best = self._best(results, variant)
+            curves = [v["curves"][b[2]] for v, b in zip(values, best, strict=True)]
             band(axes, values[0]["step"], curves, variant, color)
         axes.axhline(results.settings["goal"], color="#888888", linestyle=":")
         axes.set_ylim(0.2, 1.4)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from ... import nn, random
-from ..experiment import Conclusion, Experiment, Results, Settings, Values
+from ..experiment import Experiment, Results, Settings, Values
 from ..figures import COLORS, finish, points
 from ..networks import perceptron
 from ..statistics import Claim, Number
@@ -83,34 +83,29 @@ class Placement(Experiment):
         curve = [r["accuracy"] for r in records]
         return {"step": list(at), "accuracy": curve, "mean": sum(curve) / len(curve)}
 
-    def conclude(self, results: Results) -> Conclusion:
-        """Mean accuracies, and the differences that places and γβ make."""
-        numbers = [
+    def numbers(self, results: Results) -> list[Number]:
+        """Mean accuracies."""
+        return [
             Number(f"mean accuracy, {variant}", results.each(variant, "mean"), ".1%")
             for variant in results.cells
         ]
-        claims = []
-        for activation in _ACTIVATIONS:
-            names = [f"{activation}: {place}" for place in ("before", "after", "none")]
-            claims.append(
-                self._claim(results, f"{activation}: batch norm before beats none.", *names[::2])
-            )
-            claims.append(
-                self._claim(results, f"{activation}: before beats after.", names[0], names[1])
-            )
-        claims.append(
-            self._claim(
-                results,
-                "sigmoid, before: γ and β help.",
-                "sigmoid: before",
-                "sigmoid: before, no γβ",
-            )
-        )
-        return Conclusion(numbers, claims)
 
-    def _claim(self, results: Results, statement: str, better: str, worse: str) -> Claim:
-        margins = [a - b for a, b in results.pairs(better, worse, "mean")]
-        return Claim(statement, margins, "+.2%", "accuracy")
+    def claims(self, results: Results) -> list[Claim]:
+        """The differences that places and γβ make."""
+
+        def claim(statement: str, better: str, worse: str) -> Claim:
+            margins = [a - b for a, b in results.pairs(better, worse, "mean")]
+            return Claim(statement, margins, "+.2%", "accuracy")
+
+        found = []
+        for name in _ACTIVATIONS:
+            before, after, none = (f"{name}: {place}" for place in ("before", "after", "none"))
+            found += [
+                claim(f"{name}: batch norm before beats none.", before, none),
+                claim(f"{name}: before beats after.", before, after),
+            ]
+        held = claim("sigmoid, before: γ and β help.", "sigmoid: before", "sigmoid: before, no γβ")
+        return [*found, held]
 
     def draw(self, figure: Figure, results: Results) -> None:
         """Mean accuracy by place, one line of points for each activation."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ... import nn, random
-from ..experiment import Conclusion, Experiment, Results, Settings, Values
+from ..experiment import Experiment, Results, Settings, Values
 from ..figures import COLORS, band, finish
 from ..networks import perceptron
 from ..statistics import Claim, Number, steps_to
@@ -94,63 +94,49 @@ class Rates(Experiment):
             "diverged": training.diverged,
         }
 
-    def conclude(self, results: Results) -> Conclusion:
-        """Steps, how many times fewer they are, and which trainings failed."""
-        goals = [max(a) for a in results.each("plain ×1", "accuracy")]
-        numbers = [Number("target: best accuracy, plain ×1", goals, ".2%")]
-        claims = []
-        base = self._steps(results, "plain ×1", goals)
+    def numbers(self, results: Results) -> list[Number]:
+        """Steps to the target, how many times fewer they are, and accuracies at the end."""
+        goals = _goals(results)
+        found = [Number("target: best accuracy, plain ×1", goals, ".2%")]
         for variant in list(results.cells)[:6]:
-            steps = self._steps(results, variant, goals)
             missed = sum(
-                max(v["accuracy"], default=0) < g for v, g in _zip(results, variant, goals)
+                max(v["accuracy"], default=0) < g
+                for v, g in zip(results.of(variant), goals, strict=True)
             )
             note = f"not reached with {missed} of {len(goals)} seeds" if missed else ""
-            numbers.append(Number(f"steps to the target, {variant}", steps, ",.0f", note))
-        for factor in _FACTORS:
-            steps = self._steps(results, f"batch norm ×{factor}", goals)
-            times = [a / b for a, b in zip(base, steps, strict=True)]
-            numbers.append(Number(f"times fewer steps, batch norm ×{factor}", times, ".1f"))
-            claims.append(
-                Claim(
-                    f"Batch norm at {factor}× the rate needs fewer steps than plain at 1× "
-                    f"(paper: {_PAPER[factor]} times fewer).",
-                    [t - 1 for t in times],
-                    "+.2f",
-                    "times",
-                )
+            steps = _steps(results, variant)
+            found.append(Number(f"steps to the target, {variant}", steps, ",.0f", note))
+        found += [
+            Number(f"times fewer steps, batch norm ×{factor}", _times(results, factor), ".1f")
+            for factor in _FACTORS
+        ]
+        ends = (*(f"plain ×{factor}" for factor in _FACTORS), *list(results.cells)[6:])
+        return found + [
+            Number(f"final accuracy, {v}", [_end(x) for x in results.of(v)], ".1%") for v in ends
+        ]
+
+    def claims(self, results: Results) -> list[Claim]:
+        """The orderings of the paper's table."""
+        found = [
+            Claim(
+                f"Batch norm at {factor}× the rate needs fewer steps than plain at 1× "
+                f"(paper: {_PAPER[factor]} times fewer).",
+                [t - 1 for t in _times(results, factor)],
+                "+.2f",
+                "times",
             )
+            for factor in _FACTORS
+        ]
         for factor in _FACTORS[1:]:
-            ends = [_end(v) for v in results.of(f"plain ×{factor}")]
-            numbers.append(Number(f"final accuracy, plain ×{factor}", ends, ".1%"))
-            claims.append(
-                Claim(
-                    f"Without batch norm {factor}× the rate fails.",
-                    [goal / 2 - end for goal, end in zip(goals, ends, strict=True)],
-                    "+.1%",
-                    "below half of the target",
-                )
-            )
-        return Conclusion(numbers + self._sigmoids(results), claims + self._deep(results))
-
-    def _steps(self, results: Results, variant: str, goals: list[float]) -> list[int]:
-        last = results.settings["steps"]
-        return [
-            steps_to(v["step"], v["accuracy"], goal) or last
-            for v, goal in _zip(results, variant, goals)
-        ]
-
-    def _sigmoids(self, results: Results) -> list[Number]:
-        return [
-            Number(f"final accuracy, {name}", [_end(v) for v in results.of(name)], ".1%")
-            for name in ("sigmoids, plain", "sigmoids, batch norm")
-        ]
-
-    def _deep(self, results: Results) -> list[Claim]:
+            pairs = zip(_goals(results), results.of(f"plain ×{factor}"), strict=True)
+            margins = [goal / 2 - _end(values) for goal, values in pairs]
+            text = f"Without batch norm {factor}× the rate fails."
+            found.append(Claim(text, margins, "+.1%", "below half of the target"))
         plain, ours = (
-            [_end(v) for v in results.of(f"sigmoids, {name}")] for name in ("plain", "batch norm")
+            [_end(v) for v in results.of(f"sigmoids, {norm}")] for norm in ("plain", "batch norm")
         )
         return [
+            *found,
             Claim(
                 "The deep network of sigmoids stays near chance (below 20 %) without batch norm.",
                 [2 * _CHANCE - end for end in plain],
@@ -185,8 +171,23 @@ class Rates(Experiment):
         finish(right, "training steps", "", title="deep, sigmoids")
 
 
-def _zip(results: Results, variant: str, goals: list[float]) -> list[tuple[Values, float]]:
-    return list(zip(results.of(variant), goals, strict=True))
+def _goals(results: Results) -> list[float]:
+    """For each seed the best accuracy of the plain network at its base rate."""
+    return [max(a) for a in results.each("plain ×1", "accuracy")]
+
+
+def _steps(results: Results, variant: str) -> list[int]:
+    """Steps to the goal; the whole training where it is not reached."""
+    return [
+        steps_to(v["step"], v["accuracy"], goal) or results.settings["steps"]
+        for v, goal in zip(results.of(variant), _goals(results), strict=True)
+    ]
+
+
+def _times(results: Results, factor: int) -> list[float]:
+    """How many times fewer steps batch norm needs at a multiple of the rate."""
+    pairs = zip(_steps(results, "plain ×1"), _steps(results, f"batch norm ×{factor}"), strict=True)
+    return [a / b for a, b in pairs]
 
 
 def _end(values: Values) -> float:

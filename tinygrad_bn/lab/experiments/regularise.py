@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from ... import nn, random
-from ..experiment import Conclusion, Experiment, Results, Settings, Values
+from ..experiment import Experiment, Results, Settings, Values
 from ..figures import COLORS, finish, points
 from ..networks import perceptron
 from ..statistics import Claim, Number, summarize
@@ -97,49 +97,45 @@ class Regularise(Experiment):
             "gap": new["loss"] - seen["loss"],
         }
 
-    def conclude(self, results: Results) -> Conclusion:
-        """Gaps and test accuracies, and the best dropout rates."""
-        numbers = []
-        for key, label, form in (
-            ("gap", "gap", ".3f"),
-            ("test_accuracy", "test accuracy", ".1%"),
-        ):
-            numbers += [Number(f"{label}, {v}", results.each(v, key), form) for v in results.cells]
+    def numbers(self, results: Results) -> list[Number]:
+        """Gaps, test accuracies, and the best dropout rates."""
+        forms = {"gap": ("gap", ".3f"), "test_accuracy": ("test accuracy", ".1%")}
+        found = [
+            Number(f"{label}, {variant}", results.each(variant, key), form)
+            for key, (label, form) in forms.items()
+            for variant in results.cells
+        ]
+        return found + [
+            Number(f"best dropout rate, {name}", _best(results, name), ".2f") for name in _DROPOUT
+        ]
+
+    def claims(self, results: Results) -> list[Claim]:
+        """Smaller gaps, with smaller batches the more so, and less need of dropout."""
         whole, plain = "batch norm, dropout 0", "plain, dropout 0"
         small = next(iter(results.cells))
-        gaps = [a - b for a, b in results.pairs(plain, whole, "gap")]
-        smaller = [a - b for a, b in results.pairs(whole, small, "gap")]
-        best = {name: self._best(results, name) for name in _DROPOUT}
-        numbers += [Number(f"best dropout rate, {n}", best[n], ".2f") for n in _DROPOUT]
-        less = [
-            a - b
-            for a, b in results.pairs(
-                "batch norm, dropout 0.4", "plain, dropout 0.6", "test_accuracy"
-            )
-        ]
-        claims = [
-            Claim("Without dropout the gap is smaller with batch norm.", gaps, "+.3f"),
+        lighter = results.pairs("batch norm, dropout 0.4", "plain, dropout 0.6", "test_accuracy")
+        best = zip(*(_best(results, name) for name in _DROPOUT), strict=True)
+        return [
             Claim(
-                f"The gap is smaller with statistics of {small} than of whole batches.",
-                smaller,
+                "Without dropout the gap is smaller with batch norm.",
+                [a - b for a, b in results.pairs(plain, whole, "gap")],
                 "+.3f",
             ),
             Claim(
-                "Dropout 0.4 with batch norm is better than 0.6 without.", less, "+.2%", "accuracy"
+                f"The gap is smaller with statistics of {small} than of whole batches.",
+                [a - b for a, b in results.pairs(whole, small, "gap")],
+                "+.3f",
             ),
             Claim(
-                "The best dropout rate is lower with batch norm.",
-                [a - b for a, b in zip(best["plain"], best["batch norm"], strict=True)],
-                "+.2f",
+                "Dropout 0.4 with batch norm is better than 0.6 without.",
+                [a - b for a, b in lighter],
+                "+.2%",
+                "accuracy",
+            ),
+            Claim(
+                "The best dropout rate is lower with batch norm.", [a - b for a, b in best], "+.2f"
             ),
         ]
-        return Conclusion(numbers, claims)
-
-    def _best(self, results: Results, name: str) -> list[float]:
-        """For each seed the dropout rate with the highest test accuracy."""
-        rates = results.settings["dropout"]
-        rows = [results.each(f"{name}, dropout {p:g}", "test_accuracy") for p in rates]
-        return [rates[column.index(max(column))] for column in zip(*rows, strict=True)]
 
     def draw(self, figure: Figure, results: Results) -> None:
         """Left: the gap by group size. Right: test accuracy by dropout rate."""
@@ -159,3 +155,10 @@ class Regularise(Experiment):
             points(right, rates, values, name, color)
         finish(left, "samples per statistic", "test less training cross-entropy", legend=False)
         finish(right, "dropout rate", "test accuracy")
+
+
+def _best(results: Results, name: str) -> list[float]:
+    """For each seed the dropout rate with the highest test accuracy."""
+    rates = results.settings["dropout"]
+    rows = [results.each(f"{name}, dropout {p:g}", "test_accuracy") for p in rates]
+    return [rates[column.index(max(column))] for column in zip(*rows, strict=True)]

@@ -8,7 +8,7 @@ import numpy as np
 
 from ... import nn, no_grad, random
 from ...diagnostics import PercentileTrace, Recorder, kept, layers
-from ..experiment import Conclusion, Experiment, Results, Settings, Values
+from ..experiment import Experiment, Results, Settings, Values
 from ..figures import COLORS, finish
 from ..networks import perceptron
 from ..statistics import Claim, Number
@@ -78,28 +78,30 @@ class Shift(Experiment):
             "growth": float((trace.spread.max(axis=0) / trace.spread.min(axis=0)).mean()),
         }
 
-    def conclude(self, results: Results) -> Conclusion:
+    def numbers(self, results: Results) -> list[Number]:
         """Drift and growth of both networks."""
         measures = {
             "drift": "drift of the median",
             "relative_drift": "drift of the median, in spreads",
             "growth": "growth of the spread, largest over smallest",
         }
-        numbers = [
+        return [
             Number(f"{label}, {variant}", results.each(variant, key), ".2f")
             for key, label in measures.items()
             for variant in results.cells
         ]
+
+    def claims(self, results: Results) -> list[Claim]:
+        """Each of them is smaller with batch norm."""
         statements = {
             "drift": "The median drifts less with batch norm.",
             "relative_drift": "It drifts less in units of the spread, too.",
             "growth": "The spread changes by a smaller factor with batch norm.",
         }
-        claims = [
+        return [
             Claim(text, [a - b for a, b in results.pairs("plain", "batch norm", key)], "+.2f")
             for key, text in statements.items()
         ]
-        return Conclusion(numbers, claims)
 
     def draw(self, figure: Figure, results: Results) -> None:
         """The sigmoid of median drift, seed 0: its three percentiles in both networks."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 from ... import nn, random
-from ..experiment import Conclusion, Experiment, Results, Settings, Values
+from ..experiment import Experiment, Results, Settings, Values
 from ..figures import COLORS, finish, points
 from ..networks import perceptron
 from ..statistics import Claim, Number
@@ -62,7 +62,7 @@ class SmallBatch(Experiment):
             f"{kind}, batch {size}"
             for kind in _KINDS
             for size in settings["batch_sizes"]
-            if kind != "ghost batch norm" or size > settings["ghost"]
+            if kind not in _GHOST or size > settings["ghost"]
         ]
 
     def measure(self, cell: Cell) -> Values:
@@ -84,58 +84,26 @@ class SmallBatch(Experiment):
         training.run(steps, (), dict)
         return evaluate(network, cell.digits.evaluation("test", cell["test_images"]))
 
-    def conclude(self, results: Results) -> Conclusion:
-        """Accuracies, and what each kind loses at the smallest batch."""
-        numbers = [
-            Number(f"accuracy, {v}", results.each(v, "accuracy"), ".1%") for v in results.cells
-        ]
+    def numbers(self, results: Results) -> list[Number]:
+        """Accuracies."""
+        return [Number(f"accuracy, {v}", results.each(v, "accuracy"), ".1%") for v in results.cells]
+
+    def claims(self, results: Results) -> list[Claim]:
+        """What each kind loses at the smallest batch, and ghosts at the largest."""
         sizes = results.settings["batch_sizes"]
         least, most = sizes[0], sizes[-1]
-        small = {
-            kind: results.each(f"{kind}, batch {least}", "accuracy")
-            for kind in _KINDS
-            if kind != "ghost batch norm"
-        }
         usual = next(size for size in sizes if size >= 16)
-        drop = {
-            kind: [
-                a - b
-                for a, b in zip(
-                    results.each(f"{kind}, batch {usual}", "accuracy"), low, strict=True
-                )
-            ]
-            for kind, low in small.items()
-        }
-        claims = [
-            Claim(
-                f"Batch norm loses accuracy from batch {usual} to {least}.",
-                drop["batch norm"],
-                "+.1%",
-                "accuracy",
-            )
-        ]
+        lost = {kind: _lost(results, kind, usual, least) for kind in _KINDS if kind not in _GHOST}
+        text = f"Batch norm loses accuracy from batch {usual} to {least}."
+        found = [Claim(text, lost["batch norm"], "+.1%", "accuracy")]
         for kind in ("group norm", "layer norm", "batch renorm"):
-            pairs = zip(drop["batch norm"], drop[kind], strict=True)
-            claims.append(
-                Claim(
-                    f"{kind.capitalize()} loses less.",
-                    [a - b for a, b in pairs],
-                    "+.1%",
-                    "accuracy",
-                )
-            )
-        ghost = results.pairs(
-            f"ghost batch norm, batch {most}", f"batch norm, batch {most}", "accuracy"
-        )
-        claims.append(
-            Claim(
-                f"At batch {most} ghost batch norm generalises better than batch norm.",
-                [a - b for a, b in ghost],
-                "+.2%",
-                "accuracy",
-            )
-        )
-        return Conclusion(numbers, claims)
+            margins = [a - b for a, b in zip(lost["batch norm"], lost[kind], strict=True)]
+            text = f"{kind.capitalize()} loses less."
+            found.append(Claim(text, margins, "+.1%", "accuracy"))
+        names = [f"{kind}, batch {most}" for kind in ("ghost batch norm", "batch norm")]
+        margins = [a - b for a, b in results.pairs(names[0], names[1], "accuracy")]
+        text = f"At batch {most} ghost batch norm generalises better than batch norm."
+        return [*found, Claim(text, margins, "+.2%", "accuracy")]
 
     def draw(self, figure: Figure, results: Results) -> None:
         """Accuracy against batch size for every kind."""
@@ -151,6 +119,14 @@ class SmallBatch(Experiment):
         axes.set_xticks(sizes, [str(s) for s in sizes])
         finish(axes, "samples in a batch", "test accuracy")
 
+
+def _lost(results: Results, kind: str, usual: int, least: int) -> list[float]:
+    """Accuracy at the usual batch size less that at the least."""
+    names = [f"{kind}, batch {size}" for size in (usual, least)]
+    return [a - b for a, b in results.pairs(names[0], names[1], "accuracy")]
+
+
+_GHOST = ("ghost batch norm",)
 
 _KINDS: dict[str, Callable[[Cell, int], Callable[[int], nn.Module]]] = {
     "batch norm": lambda cell, steps: nn.BatchNorm,
