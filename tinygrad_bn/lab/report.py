@@ -45,14 +45,12 @@ class Entry(NamedTuple):
 
     @property
     def conditions(self) -> str:
-        """Seeds, data, backend, machine and time, in a line."""
+        """Seeds, data, backend and machine, in a line."""
         settings, seeds = self.results.settings, len(self.results.seeds)
-        minutes = sum(record["seconds"] for record in self.records) / 60
         return (
             f"{seeds} {'seed' if seeds == 1 else 'seeds'}, backend {settings['backend']}, "
             f"{settings['train_images']:,} digits for training, "
-            f"{'quick' if settings['quick'] else 'full'} run, {minutes:.1f} minutes on "
-            f"{self.records[0]['machine']}"
+            f"{'quick' if settings['quick'] else 'full'} run, {self.records[0]['machine']}"
         )
 
     @property
