@@ -36,9 +36,9 @@ def test_there_are_eleven():
 
 
 def test_an_unknown_one_suggests_the_nearest():
-    with pytest.raises(ValueError, match="unknown experiment 'fastr', did you mean 'faster'?"):
+    with pytest.raises(ValueError, match=r"unknown experiment 'fastr', did you mean 'faster'\?"):
         registry.get("fastr")
-    with pytest.raises(ValueError, match="unknown experiment 'xyz'. Known are: faster, shift"):
+    with pytest.raises(ValueError, match=r"unknown experiment 'xyz'\. Known are: faster, shift"):
         registry.get("xyz")
 
 

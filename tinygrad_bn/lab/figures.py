@@ -33,17 +33,20 @@ def band(
 ) -> None:
     """The mean of curves over seeds, and a band of one standard deviation around it.
 
-    Curves that end early (a diverged training) cut the others off where they end.
+    On a logarithmic axis both are those of the logarithms. Curves that end early (a diverged
+    training) cut the others off where they end.
     """
     length = min(len(c) for c in curves)
     values = np.array([c[:length] for c in curves], dtype=float)
+    logarithmic = axes.get_yscale() == "log"
+    if logarithmic:
+        values = np.log(values)
     mean = values.mean(axis=0)
-    axes.plot(x[:length], mean, label=label, color=color, linestyle=style, linewidth=1.6)
-    if len(values) > 1:
-        deviation = values.std(axis=0, ddof=1)
-        axes.fill_between(
-            x[:length], mean - deviation, mean + deviation, color=color, alpha=0.2, linewidth=0
-        )
+    deviation = values.std(axis=0, ddof=1) if len(values) > 1 else np.zeros(length)
+    lines = [mean, mean - deviation, mean + deviation]
+    middle, lower, upper = [np.exp(line) if logarithmic else line for line in lines]
+    axes.plot(x[:length], middle, label=label, color=color, linestyle=style, linewidth=1.6)
+    axes.fill_between(x[:length], lower, upper, color=color, alpha=0.2, linewidth=0)
 
 
 def points(
@@ -118,7 +121,7 @@ def _style(name: str) -> Any:
 def png(experiment: Experiment, results: Results) -> bytes:
     """The picture on white, for documents that show files."""
     content = io.BytesIO()
-    draw(experiment, results).savefig(content, format="png", dpi=100)
+    draw(experiment, results).savefig(content, format="png", dpi=90)
     return content.getvalue()
 
 

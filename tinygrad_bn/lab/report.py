@@ -10,6 +10,7 @@ from pathlib import Path
 from string import Template
 from typing import Any, NamedTuple
 
+from ..data.digits import FULL
 from ..serialization import write_atomically
 from . import registry, store
 from .experiment import Experiment, Results
@@ -56,9 +57,11 @@ class Entry(NamedTuple):
     @property
     def command(self) -> str:
         """What measures it again."""
-        quick = " --quick" if self.results.settings["quick"] else ""
-        seeds = len(self.results.seeds)
-        return f"tinygrad-bn lab run {self.experiment.name}{quick} --seeds {seeds} --out DIR"
+        settings = self.results.settings
+        words = [f"tinygrad-bn lab run {self.experiment.name}"]
+        words += ["--quick"] if settings["quick"] else []
+        words += ["--data FOLDER"] if settings["train_images"] == FULL["train"][0].shape[0] else []
+        return " ".join([*words, f"--seeds {len(self.results.seeds)} --out DIR"])
 
 
 def collect(folder: Path) -> list[Entry]:
@@ -195,7 +198,7 @@ def _markdown_section(entry: Entry) -> Iterator[str]:
         note = f" ({n.note})" if n.note else ""
         yield f"| {_cell(n.label + note)} | {n} |"
     yield f"\n> {experiment.says} ({experiment.source})\n"
-    yield f"This run **{WORDS[entry.verdict]}**.\n\n| claim | margin | |\n|---|---|---|"
+    yield f"\nThis run **{WORDS[entry.verdict]}**.\n\n| claim | margin | |\n|---|---|---|"
     for c in entry.claims:
         held = "holds" if c.holds else "does not hold"
         yield f"| {_cell(c.statement)} | {c} | {held} |"

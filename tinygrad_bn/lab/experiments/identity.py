@@ -112,10 +112,16 @@ class Identity(Experiment):
                 ".1e",
             )
         ]
-        found += [
-            Number(f"distance left, trained on the {v}", _left(results, v), ".1%")
-            for v in results.cells
-        ]
+        for variant in results.cells:
+            values = results.of(variant)
+            fifth = len(values[0]["step"]) // 5
+            early, step = [v["distance"][fifth] for v in values], values[0]["step"][fifth]
+            found += [
+                Number(
+                    f"distance left after {step:,} steps, trained on the {variant}", early, ".1%"
+                ),
+                Number(f"distance left, trained on the {variant}", _left(results, variant), ".1%"),
+            ]
         found.append(
             Number("accuracy, the original network", results.each("digits", "original"), ".1%")
         )
@@ -154,11 +160,11 @@ class Identity(Experiment):
     def draw(self, figure: Figure, results: Results) -> None:
         """The distance to (σ, μ) against steps, logarithmic."""
         axes = figure.subplots()
+        axes.set_yscale("log")
         for variant, color in zip(results.cells, COLORS, strict=False):
             values = results.of(variant)
             curves = [v["distance"] for v in values]
             band(axes, values[0]["step"], curves, f"trained on the {variant}", color)
-        axes.set_yscale("log")
         finish(axes, "training steps", "distance of (γ, β) to (σ, μ), start = 1")
 
 

@@ -149,13 +149,13 @@ class Inputs(Experiment):
     def draw(self, figure: Figure, results: Results) -> None:
         """The error against steps, each at its best rate."""
         axes = figure.subplots()
+        axes.set_yscale("log")
         for variant, color in zip(results.cells, COLORS, strict=False):
             values = results.of(variant)
             best = self._best(results, variant)
             curves = [v["curves"][b[2]] for v, b in zip(values, best, strict=True)]
             band(axes, values[0]["step"], curves, variant, color)
         axes.axhline(results.settings["goal"], color="#888888", linestyle=":")
-        axes.set_ylim(0.2, 1.4)
         finish(axes, "training steps", "held-out error (variance of the prices = 1)")
 
 

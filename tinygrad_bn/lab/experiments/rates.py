@@ -159,6 +159,8 @@ class Rates(Experiment):
                 values = results.of(f"{norm} ×{factor}")
                 longest = max((v["step"] for v in values), key=len)
                 label = f"{norm} ×{factor}"
+                if any(v["diverged"] is not None for v in values):
+                    label += " (diverged)"
                 band(left, longest, [v["accuracy"] for v in values], label, color, style)
             values = results.of(f"sigmoids, {norm}")
             curves = [v["accuracy"] for v in values]

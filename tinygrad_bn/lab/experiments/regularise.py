@@ -145,7 +145,7 @@ class Regularise(Experiment):
         gaps = [results.each(name, "gap") for name in names]
         points(left, sizes, gaps, "batch norm", COLORS[1])
         plain = summarize(results.each("plain, dropout 0", "gap")).mean
-        left.axhline(plain, color=COLORS[0], linestyle="--")
+        left.axhline(plain, color=COLORS[0], linestyle="--", label="plain (left)")
         left.set_xscale("log", base=2)
         left.set_xticks(sizes, [str(n) for n in sizes])
         left.set_ylim(bottom=0)

@@ -121,8 +121,8 @@ class Smooth(Experiment):
     def numbers(self, results: Results) -> list[Number]:
         """Means over the training, and accuracies at the end."""
         found = [
-            Number(f"{label}, {variant}", _means(results, variant, key), ".3g")
-            for key, label in _MEASURES.items()
+            Number(f"{label}, {variant}", _means(results, variant, key), form)
+            for (key, label), form in zip(_MEASURES.items(), (".3f", ".2f", ".2f"), strict=True)
             for variant in ("plain", "batch norm")
         ]
         for variant in results.cells:
@@ -163,12 +163,12 @@ class Smooth(Experiment):
         """The three measures, and accuracy, against steps."""
         grid = figure.subplots(2, 2, sharex=True).flat
         for axes, key in zip(grid, [*_MEASURES, "accuracy"], strict=True):
+            if key != "accuracy":
+                axes.set_yscale("log")
             for variant, color in zip(results.cells, COLORS, strict=False):
                 values = results.of(variant)
                 if key in values[0]:
                     band(axes, values[0]["step"], [v[key] for v in values], variant, color)
-            if key != "accuracy":
-                axes.set_yscale("log")
             last = key == "accuracy"
             bottom = "training steps" if last or key == "smoothness" else ""
             finish(axes, bottom, _MEASURES.get(key, "test accuracy"), legend=last)
