@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from tests.lab_helpers import StopAfter, Tiny
-from tinygrad_bn.lab import registry, report, runner
+from tinygrad_bn.lab import registry, report, runner, store
 from tinygrad_bn.lab.digits import Digits
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
@@ -114,6 +114,12 @@ def test_markdown_with_pictures(folder, tmp_path):
     assert "| accuracy \\| plain (a note) |" in text
     assert "tinygrad-bn lab run tiny --quick --seeds 2 --out DIR" in text
     assert not any(line != line.rstrip() for line in text.splitlines())
+
+
+def test_numbers_of_another_version(folder, monkeypatch):
+    monkeypatch.setattr(Tiny, "numbers", lambda self, results: results.each("plain", "f1"))
+    with pytest.raises(store.StoreError, match="'tiny' are of another version: they lack 'f1'"):
+        report.write_page(folder)
 
 
 def test_nothing_to_report(tmp_path):

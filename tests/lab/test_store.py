@@ -62,6 +62,12 @@ def test_damaged_files_are_refused_by_name(tmp_path, content, said):
     assert str(path) in str(refusal.value)
 
 
+def test_parts_of_a_wrong_kind_are_refused(tmp_path):
+    path = save(tmp_path, settings=[])
+    with pytest.raises(StoreError, match=r"seed0\.json: settings must be of type dict, got list"):
+        store.read(path)
+
+
 def test_other_settings_are_refused(tmp_path):
     path = save(tmp_path)
     with pytest.raises(StoreError, match=r"was measured with steps 5, not 6: choose another --out"):

@@ -17,6 +17,7 @@ from tinygrad_bn.backend import BackendUnavailableError, UnknownBackendError, ge
 from tinygrad_bn.lab import registry, report, runner
 from tinygrad_bn.lab.digits import Digits
 from tinygrad_bn.lab.experiment import Experiment
+from tinygrad_bn.lab.store import StoreError
 from tinygrad_bn.training import InterruptGuard
 
 from .errors import Interrupted, expecting
@@ -52,8 +53,10 @@ def _run(options: Mapping[str, Any], program: str) -> None:
     quick, out = options["quick"], Path(options["out"])
     seeds = options["seeds"] or (runner.QUICK_SEEDS if quick else runner.SEEDS)
     digits = Digits(options["data"], subset=quick and options["data"] is None)
+    with expecting(OSError, ValueError):
+        digits.load()
     console = Console()
-    with InterruptGuard() as guard, expecting(OSError, ValueError):
+    with InterruptGuard() as guard, expecting(OSError, StoreError):
         for experiment in experiments:
             with Display(console, guard) as watcher:
                 whole = runner.run(
@@ -81,7 +84,7 @@ def _arguments(options: Mapping[str, Any]) -> str:
 
 def _report(options: Mapping[str, Any], program: str) -> None:
     folder = Path(options["folder"])
-    with expecting(OSError, ValueError, ImportError):
+    with expecting(OSError, StoreError, ImportError):
         paths = [report.write_page(folder)]
         if options["markdown"] is not None:
             paths.append(report.write_markdown(folder, Path(options["markdown"])))

@@ -21,7 +21,7 @@ class Digits:
         root: the folder of the full set; None for the one that TINYGRAD_BN_DATA names, or the
             shipped subset where it names none.
 
-    Raises OSError and ValueError as `data.mnist` does, when first asked for.
+    Raises OSError and ValueError as `data.mnist` does, when first asked for or by `load`.
     """
 
     features = 784
@@ -36,6 +36,10 @@ class Digits:
     def _sets(self) -> tuple[BinaryImages, BinaryImages]:
         train, test = mnist(self.root, subset=self._subset)
         return BinaryImages(train), BinaryImages(test)
+
+    def load(self) -> None:
+        """Read the images now."""
+        self._sets  # noqa: B018  (reads them)
 
     @property
     def train(self) -> BinaryImages:

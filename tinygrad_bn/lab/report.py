@@ -84,7 +84,13 @@ def collect(folder: Path) -> list[Entry]:
 
 
 def _entry(experiment: Experiment, results: Results, records: list[dict[str, Any]]) -> Entry:
-    numbers, claims = experiment.numbers(results), experiment.claims(results)
+    try:
+        numbers, claims = experiment.numbers(results), experiment.claims(results)
+    except KeyError as error:
+        raise store.StoreError(
+            f"the numbers of {experiment.name!r} are of another version: they lack {error}; "
+            "measure it anew into another folder"
+        ) from error
     return Entry(experiment, results, records, numbers, claims)
 
 

@@ -14,6 +14,8 @@ from .experiment import Experiment, Results, Values
 
 _KEYS = {"experiment", "variant", "seed", "settings", "machine", "seconds", "values"}
 
+_KINDS = {"experiment": str, "variant": str, "seed": int, "settings": dict, "values": dict}
+
 
 class StoreError(ValueError):
     """A file of results is damaged, or of another run; the message names it."""
@@ -44,6 +46,10 @@ def read(path: Path) -> dict[str, Any]:
     if not isinstance(record, dict) or set(record) != _KEYS:
         keys = sorted(record) if isinstance(record, dict) else type(record).__name__
         raise StoreError(f"{path} must hold {sorted(_KEYS)}, got {keys}")
+    for key, kind in _KINDS.items():
+        if not isinstance(record[key], kind):
+            found = type(record[key]).__name__
+            raise StoreError(f"{path}: {key} must be of type {kind.__name__}, got {found}")
     return _from_json(record)
 
 

@@ -39,7 +39,6 @@ class Training:
         *,
         rate: float,
         batch_size: int,
-        momentum: float = 0.0,
         loss: nn.Module | None = None,
     ) -> None:
         self.cell = cell
@@ -48,13 +47,12 @@ class Training:
         trained = [p for p in network.parameters() if p.requires_grad]
         self.trainer = Trainer(
             network,
-            optim.SGD(trained, lr=rate, momentum=momentum),
+            optim.SGD(trained, lr=rate),
             loss or nn.CrossEntropyLoss(),
             metrics={} if loss else {"accuracy": accuracy},
             progress=False,
         )
         self.records: list[dict[str, Any]] = []
-        self.losses: list[float] = []
         self.diverged: int | None = None
         self._saved = time.monotonic()
 
