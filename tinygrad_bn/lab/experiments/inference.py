@@ -97,57 +97,30 @@ class Inference(Experiment):
         """What Wu and Johnson say of them."""
         decays, samples = results.settings["decays"], results.settings["samples"]
         small, *_, large = results.cells
-        precise, enough, few = (_precise(count) for count in (samples[-1], 1_000, samples[0]))
-        slow, usual = _average(decays[-1]), _average(0.9)
-        rows: list[tuple[str, str, str, str, str, float]] = [
-            (
-                f"Early, decay {decays[-1]:g} fails: precise statistics are better.",
-                large,
-                "early",
-                precise,
-                slow,
-                0,
-            ),
-            (
-                "With small batches precise statistics beat the usual moving average (0.9).",
-                small,
-                "late",
-                precise,
-                usual,
-                0,
-            ),
-            (
-                "With small batches the test batch's own statistics are worse than precise ones.",
-                small,
-                "late",
-                precise,
-                "test batch",
-                0,
-            ),
-            (
-                f"1,000 samples are enough: within 0.5 % of {samples[-1]:,}, or better.",
-                large,
-                "late",
-                enough,
-                precise,
-                0.005,
-            ),
-            (f"{samples[0]} samples are not: more are better.", large, "late", precise, few, 0),
-            (
-                "Late, with large batches, the usual moving average is as good (within 0.5 %).",
-                large,
-                "late",
-                usual,
-                precise,
-                0.005,
-            ),
-        ]
-        found = []
-        for text, variant, when, better, worse, slack in rows:
-            sides = (_of(results, variant, when, kind) for kind in (better, worse))
+        precise, usual, slow = _precise(samples[-1]), _average(0.9), _average(decays[-1])
+
+        def claim(
+            text: str, place: tuple[str, str], better: str, worse: str, slack: float = 0
+        ) -> Claim:
+            sides = (_of(results, *place, kind) for kind in (better, worse))
             margins = [a - b + slack for a, b in zip(*sides, strict=True)]
-            found.append(Claim(text, margins, "+.1%", "accuracy"))
-        return found
+            return Claim(text, margins, "+.1%", "accuracy")
+
+        late, small_late = (large, "late"), (small, "late")
+        failing = f"Early, decay {decays[-1]:g} fails: precise statistics are better."
+        better = "With small batches precise statistics beat the usual moving average (0.9)."
+        own = "With small batches the test batch's own statistics are worse than precise ones."
+        enough = f"1,000 samples are enough: within 0.5 % of {samples[-1]:,}, or better."
+        few = f"{samples[0]} samples are not: more are better."
+        as_good = "Late, with large batches, the usual moving average is as good (within 0.5 %)."
+        return [
+            claim(failing, (large, "early"), precise, slow),
+            claim(better, small_late, precise, usual),
+            claim(own, small_late, precise, "test batch"),
+            claim(enough, late, _precise(1_000), precise, 0.005),
+            claim(few, late, precise, _precise(samples[0])),
+            claim(as_good, late, usual, precise, 0.005),
+        ]
 
     def draw(self, figure: Figure, results: Results) -> None:
         """Left: by decay, early and late. Right: by the number of samples."""
