@@ -31,6 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from .commands import train
 
             train.run(options, parser.prog)
+        elif command == "lab":
+            from .commands import lab
+
+            lab.run(options, parser.prog)
         else:
             from .commands import backends
 
@@ -60,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('tinygrad_bn')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     _add_train(commands)
+    _add_lab(commands)
     backends = commands.add_parser(
         "backends",
         help="show which backends can run here",
@@ -169,6 +174,45 @@ def _add_experiment(train: argparse.ArgumentParser) -> None:
         type=_integer(1),
         metavar="N",
         help=f"steps between two evaluations on the test images (default: {_DEFAULTS.eval_every})",
+    )
+
+
+def _add_lab(commands: Any) -> None:
+    lab = commands.add_parser(
+        "lab",
+        help="ask what batch norm does: experiments, each a question, a plot and a number",
+        description="Experiments on batch normalization, reproducible from a seed.",
+    )
+    actions = lab.add_subparsers(dest="action", required=True, metavar="action")
+    actions.add_parser("list", help="show the experiments", description="Show the experiments.")
+    run = actions.add_parser(
+        "run",
+        help="measure; the same command goes on after an interruption",
+        description="Measure one or more experiments and write their raw numbers as JSON. The same "
+        "command goes on after an interruption, and ends with the same numbers as without it.",
+    )
+    run.add_argument("names", nargs="+", metavar="NAME", help="see 'lab list'; 'all' for all")
+    run.add_argument(
+        "--seeds",
+        type=_integer(1),
+        metavar="N",
+        help="repetitions, with seeds 0, 1, … (default: 3; with --quick 1)",
+    )
+    run.add_argument(
+        "--quick", action="store_true", help="less than a minute each, on the shipped digits"
+    )
+    run.add_argument("--backend", metavar="NAME", help="what computes; as for 'train'")
+    run.add_argument("--data", metavar="FOLDER", help="the four MNIST files; as for 'train'")
+    run.add_argument("--out", required=True, metavar="DIR", help="where the numbers go")
+    report = actions.add_parser(
+        "report",
+        help="make one page of all that was measured",
+        description="Write report.html, one self-contained page, into the folder of a run. Needs "
+        "matplotlib, the extra 'plot'.",
+    )
+    report.add_argument("folder", metavar="DIR", help="the --out of the runs")
+    report.add_argument(
+        "--markdown", metavar="FOLDER", help="write README.md and pictures there as well"
     )
 
 
