@@ -10,15 +10,19 @@ DEMO_OUT ?= runs/demo
 # Arguments for pytest, such as PYTEST_ARGS='-k loader'.
 PYTEST_ARGS ?=
 WORKERS ?= auto
+# What `make interpreted` runs: small arrays only, for it is a thousand times slower.
+INTERPRETED := tests/backends/numba tests/ops/test_activation.py tests/ops/test_softmax.py \
+  tests/ops/test_loss.py tests/optim/test_optimizers.py tests/normalization/test_layouts.py
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: help demo test lint format parity bench clean
+.PHONY: help demo test interpreted lint format parity bench clean
 
 help:
 	@echo 'make demo    train the demonstration, results in $(DEMO_OUT)'
 	@echo 'make test    run the test suite, without the comparison with PyTorch'
+	@echo 'make interpreted  run the tests of the Numba kernels as plain Python'
 	@echo 'make parity  compare with PyTorch (installs it)'
 	@echo 'make lint    check format, lint rules and types'
 	@echo 'make format  put the format right'
@@ -31,6 +35,9 @@ demo: $(STAMPS)/plot
 test: $(STAMPS)/dev
 	@echo 'tests/parity is left out here: it compares with PyTorch, run it by "make parity"'
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --ignore=tests/parity -n $(WORKERS) --maxprocesses 8 $(PYTEST_ARGS)
+
+interpreted: $(STAMPS)/dev
+	NUMBA_DISABLE_JIT=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest $(INTERPRETED) -k 'not numpy and not strict' -n $(WORKERS) --maxprocesses 8 $(PYTEST_ARGS)
 
 parity: $(STAMPS)/dev $(STAMPS)/parity
 	$(BIN)/python -m pytest tests/parity $(PYTEST_ARGS)

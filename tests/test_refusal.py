@@ -8,8 +8,19 @@ import numpy as np
 import pytest
 
 import tinygrad_bn as tg
-from tinygrad_bn import data, nn
+from tinygrad_bn import data, nn, optim, training
+from tinygrad_bn.autograd import checkpoint
 from tinygrad_bn.refusal import check_integer, check_number, named
+from tinygrad_bn.serialization import load, save, save_checkpoint
+
+
+def leaf():
+    return tg.sum(tg.Tensor([1.0], requires_grad=True))
+
+
+def name_of(value):
+    return value.__name__ if callable(value) else None
+
 
 F = nn.functional
 X = tg.Tensor(np.linspace(0.1, 1.0, 12).reshape(3, 4))
@@ -55,9 +66,38 @@ RANGES = [
     (tg.mse_loss, (X, X), {"reduction": ["mean"]}, "reduction must be one of"),
 ]
 
+CONSTRUCTORS = [
+    (optim.StepLR, (None, "a"), "step_size must be an integer, got 'a'"),
+    (optim.StepLR, (None, 3, "a"), "gamma must be a number, got 'a'"),
+    (optim.ExponentialLR, (None, "a"), "gamma must be a number, got 'a'"),
+    (optim.CosineAnnealingLR, (None, 1.5), "T_max must be an integer, got 1.5"),
+    (optim.CosineAnnealingLR, (None, 3, "a"), "eta_min must be a number, got 'a'"),
+    (optim.LambdaLR, (None, 1.5), "lr_lambda must be a function, or a list of them, got 1.5"),
+    (optim.LambdaLR, (None, abs), "optimizer must be an Optimizer, got NoneType"),
+    (nn.BatchNorm, (4,), "decay must be a number, got 'a'"),
+    (nn.ModuleList, (5,), "modules must be an iterable of modules, got 5"),
+    (nn.ModuleDict, ([1],), "modules must be modules by name, got [1]"),
+    (nn.Unflatten, (1, 5), "unflattened_size must be a tuple of ints, got 5"),
+    (nn.Unflatten, ("a", (1,)), "dim must be an integer, got 'a'"),
+    (training.EarlyStopping, (), "min_delta must be a number, got 'a'"),
+    (nn.BCELoss, ("a",), "'weight' must be a Tensor or None, got str"),
+]
 
-def name_of(value):
-    return value.__name__ if callable(value) else None
+
+@pytest.mark.parametrize(("kind", "args", "text"), CONSTRUCTORS, ids=name_of)
+def test_constructors(kind, args, text):
+    options = {nn.BatchNorm: {"decay": "a"}, training.EarlyStopping: {"min_delta": "a"}}
+    with pytest.raises(TypeError, match=rf"^{kind.__name__}\b.*: {re.escape(text)}$"):
+        kind(*args, **options.get(kind, {}))
+
+
+def test_bounds_of_gradients():
+    for call, text in (
+        (lambda: nn.utils.clip_grad_norm_([], "a"), "clip_grad_norm_: max_norm must be a number"),
+        (lambda: nn.utils.clip_grad_value_([], "a"), "clip_grad_value_: clip_value must be a num"),
+    ):
+        with pytest.raises(TypeError, match=text):
+            call()
 
 
 @pytest.mark.parametrize("value", ["a", None, (1.0,), 1j, True], ids=repr)
@@ -140,3 +180,49 @@ def test_checks():
     assert check_integer("f", "x", np.int8(3)) == 3
     with pytest.raises(TypeError, match="f: x must be an integer, got True"):
         check_integer("f", "x", True)
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "text"),
+    [
+        (lambda: tg.Tensor("a"), TypeError, "Tensor: cannot make an array of str"),
+        (lambda: tg.Tensor([[1], [1, 2]]), ValueError, "Tensor: .* (data=[[1], [1, 2]])"),
+        (lambda: tg.Tensor([1.0], dtype="q8"), TypeError, "Tensor: not a dtype: 'q8'"),
+        (lambda: leaf().backward("a"), TypeError, "backward: a cotangent must be .* got 'a'"),
+        (lambda: leaf().backward([object()]), TypeError, "backward: a cotangent must be a tensor"),
+        (lambda: tg.primitive()(5), TypeError, "primitive: the forward must be a function, got 5"),
+        (lambda: tg.primitive(5)(leaf), TypeError, "primitive: a rule must be a function, got 5"),
+        (lambda: tg.primitive(x=5)(leaf), TypeError, "primitive: x must be a function, got 5"),
+        (lambda: save(5, {}), TypeError, "save: path must be the path of a file, got 5"),
+        (lambda: save("x", 5), TypeError, "save: state_dict must be a mapping, got 5"),
+        (lambda: save("x", {}, 5), TypeError, "save: metadata must be a mapping, got 5"),
+        (lambda: save_checkpoint("x", 5), TypeError, "save_checkpoint: tree must be a mapping"),
+        (lambda: load(5), TypeError, "load: path must be the path of a file, got 5"),
+        (lambda: checkpoint(5, X), TypeError, "checkpoint: fn must be a function, got int"),
+        (lambda: tg.func.grad(leaf, argnums=1.5)(X), TypeError, "grad: argnums must be .* got 1.5"),
+        (lambda: tg.func.grad(leaf, argnums="0")(X), TypeError, "grad: argnums must be .* got '0'"),
+    ],
+)
+def test_tensors_and_derivatives(call, kind, text):
+    with pytest.raises(kind, match=f"^{re.escape(text)}".replace(r"\.\*", ".*")):
+        call()
+
+
+def test_trainer():
+    model = nn.Linear(2, 2)
+    arguments = (model, optim.SGD(model.parameters(), lr=0.1), nn.MSELoss())
+    for name, text in (
+        ("scheduler", "an LRScheduler"),
+        ("callbacks", "a sequence of Callbacks"),
+        ("clip_norm", "a number"),
+    ):
+        with pytest.raises(TypeError, match=rf"^Trainer: {name} must be {text}, got 'a'$"):
+            training.Trainer(*arguments, **{name: "a"})
+    with pytest.raises(TypeError, match=r"^Trainer: progress must be None or a bool, got 'a'$"):
+        training.Trainer(*arguments, progress="a")
+    trainer = training.Trainer(*arguments)
+    loader = data.DataLoader(data.ArrayDataset(np.ones((4, 2)), np.ones((4, 2))), 2)
+    with pytest.raises(TypeError, match=r"^Trainer\.fit: validation must give batches, got 5$"):
+        trainer.fit(loader, steps=1, validation=5)
+    with pytest.raises(TypeError, match=r"^Trainer\.fit: early_stopping must be an EarlyStopping"):
+        trainer.fit(loader, steps=1, validation=loader, early_stopping=5)

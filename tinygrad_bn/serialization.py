@@ -56,6 +56,10 @@ def save(
     """
     from safetensors.numpy import save as serialize
 
+    _check_path("save", path)
+    for what, value in (("state_dict", state_dict), ("metadata", metadata or {})):
+        if not isinstance(value, Mapping):
+            raise TypeError(f"save: {what} must be a mapping, got {value!r}")
     arrays = {name: _host(name, value) for name, value in state_dict.items()}
     for key, text in (metadata or {}).items():
         if not isinstance(key, str) or not isinstance(text, str):
@@ -63,6 +67,11 @@ def save(
     told = dict(metadata or {})
     content = serialize(arrays, metadata={**told, _CHECKSUM: _digest(arrays, told)})
     write_atomically(path, content)
+
+
+def _check_path(caller: str, path: Any) -> None:
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"{caller}: path must be the path of a file, got {path!r}")
 
 
 def _digest(arrays: Mapping[str, np.ndarray[Any, Any]], metadata: Mapping[str, str]) -> str:
@@ -136,6 +145,7 @@ def load_metadata(path: FilePath) -> dict[str, str]:
 
 
 def _read(path: FilePath) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, str]]:
+    _check_path("load", path)
     file = Path(path)
     if file.is_dir():
         raise CheckpointError(f"load: {str(file)!r} is a folder, not a safetensors file")
@@ -215,6 +225,8 @@ def save_checkpoint(path: FilePath, tree: Mapping[str, Any]) -> None:
     The tensors are stored by their dotted path in the tree, so other programs can read them.
     Written atomically; see `save` for the errors.
     """
+    if not isinstance(tree, Mapping):
+        raise TypeError(f"save_checkpoint: tree must be a mapping, got {tree!r}")
     arrays: dict[str, Any] = {}
     structure = _flatten(tree, "", arrays)
     metadata = {"format": _FORMAT, "version": str(_VERSION), "structure": json.dumps(structure)}

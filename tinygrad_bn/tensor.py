@@ -17,6 +17,7 @@ from .autograd.runtime import SCALARS, bind, make
 from .backend import Backend, BackendMismatchError, resolve_backend
 from .backend.quiet import quiet
 from .dtypes import DType
+from .refusal import described
 from .tensor_methods import Methods
 from .tensor_operators import Operators
 
@@ -36,6 +37,7 @@ class Tensor(Operators, Methods):
     Raises:
         TypeError: data that is no array-like, or `requires_grad` with a dtype that is not
             real floating point.
+        ValueError: a nested sequence whose rows differ in length.
     """
 
     __slots__ = ("_retained",)
@@ -54,7 +56,10 @@ class Tensor(Operators, Methods):
             backend = backend or data._backend
             data = data._backend.to_numpy(data._data)
         self._backend = resolve_backend(backend)
-        self._data = self._backend.asarray(data, dtype, copy=True)
+        try:
+            self._data = self._backend.asarray(data, dtype, copy=True)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise type(error)(f"Tensor: {error} ({described('data', data)})") from error
         self._node = None
         if requires_grad:
             self.requires_grad = True

@@ -45,7 +45,7 @@ class Call:
             raise TypeError(f"{name}: needs a function, got {type(f).__name__}")
         self.name = name
         self.recorded = is_grad_enabled()
-        chosen = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+        chosen = tuple(argnums) if isinstance(argnums, tuple | list) else (argnums,)
         positions = positions_of(name, chosen, len(args))
         self.selected = tuple([args[i] for i in positions])
         arguments = list(args)

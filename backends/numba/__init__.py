@@ -15,6 +15,7 @@ from . import cache, compiler, memory, threads
 from .activation import NumbaActivation
 from .normalization import NumbaNormalization
 from .optim import NumbaOptim
+from .products import NumbaProducts
 from .reduction import NumbaReduction
 from .threads import get_num_threads, set_num_threads
 from .warm_up import preparations
@@ -22,7 +23,14 @@ from .warm_up import preparations
 __all__ = ["NumbaBackend", "get_num_threads", "set_num_threads"]
 
 
-class NumbaBackend(NumbaActivation, NumbaNormalization, NumbaOptim, NumbaReduction, NumPyBackend):
+class NumbaBackend(
+    NumbaActivation,
+    NumbaNormalization,
+    NumbaOptim,
+    NumbaProducts,
+    NumbaReduction,
+    NumPyBackend,
+):
     """Arrays and everything that is not overridden are NumPy's; see the mixins for the kernels."""
 
     install_hint = "pip install 'tinygrad_bn[numba]'"

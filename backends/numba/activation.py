@@ -38,6 +38,8 @@ def _take_both(g: Any, x: Any, letters: str) -> bool:
 
 def _width(x: Any, axis: Any) -> int:
     """The length of the rows that `axis` makes of x; 0 if its axes are not the last ones."""
+    if axis is None:
+        return int(x.size)
     axes = sorted([axis % x.ndim] if isinstance(axis, int) else [a % x.ndim for a in axis])
     if not axes or axes != list(range(x.ndim - len(axes), x.ndim)):
         return 0

@@ -1,10 +1,9 @@
 """What the compiled form of a function depends on, in a few bytes.
 
 A kernel's fingerprint covers its own code, the values of its closure and defaults, the constants
-that it names, and, in the same way, every kernel and function that it calls. It is taken from what
-is loaded, not from source files, so an edit under a running process cannot mislead it. It does not
-see implementations that `numba.extending.overload` adds to a function from elsewhere: kernels use
-`intrinsic`, which it follows.
+that it names, and, in the same way, every kernel, intrinsic and function that it calls, with the
+implementations that `numba.extending.overload` gives the latter. It is taken from what is loaded,
+not from source files, so an edit under a running process cannot mislead it.
 """
 
 from __future__ import annotations
@@ -13,6 +12,8 @@ import hashlib
 from collections.abc import Mapping
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
+
+from numba.core.typing.templates import builtin_registry
 
 Options = Mapping[str, Any]
 
@@ -77,6 +78,8 @@ class _Walk:
         self.add(f"function {function.__module__}.{function.__name__}")
         if not _is_ours(function):
             return  # a library's: the folder's key has its version
+        for implementation in _overloads(function):
+            self.visit(implementation)
         self.visit(function.__code__)
         for cell in function.__closure__ or ():
             self.visit(cell.cell_contents)
@@ -124,6 +127,17 @@ class _Walk:
             self.digest.update(value.tobytes())
         else:
             self.add(f"{type(value).__name__} {value!r}")
+
+
+def _overloads(function: FunctionType) -> list[Any]:
+    """What stands for a function in compiled code."""
+    return [
+        template._overload_func
+        for value, kind in builtin_registry.globals
+        if value is function
+        for template in kind.templates
+        if hasattr(template, "_overload_func")
+    ]
 
 
 def _is_ours(value: Any) -> bool:

@@ -21,6 +21,10 @@ from .memory import empty
 _MISSING = {"RK": 1, "KRK": 0, "R": 3, "KR": 2, "RKR": 1, "KRKR": 0}
 """How many leading lengths of a form a pattern leaves out: they are 1."""
 _ROWS = ("RK", "KRK")
+WIDE = 256
+"""Numbers of a row from which on it is not widened."""
+FEW = 64
+"""Rows that are left as they are."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,8 @@ class Form:
         order: the axes as they lie in memory, outermost first.
         inverse: the permutation that undoes it.
         dense: the lengths of the axes in that order.
-        shape: what kernels see: (G, R, C) of rows or (G, N, C, L) of slabs.
+        shape: what kernels see: (G, R, W) of rows, each of them one or more rows of channels, or
+            (G, N, C, L) of slabs.
         rows: which of the two.
         whole: True if the order is that of the axes themselves.
         parameters: how many numbers gamma and beta have.
@@ -104,5 +109,14 @@ def _form(
     seen = (*(1,) * _MISSING[labels], *lengths)
     inverse = tuple(sorted(own, key=axes.__getitem__))
     dense = tuple([shape[a] for a in axes])
+    if labels in _ROWS:
+        seen = _widened(*seen)
     width = math.prod([shape[a] for a in plan.param_axis])
     return Form(axes, inverse, dense, seen, labels in _ROWS, axes == own, width)
+
+
+def _widened(groups: int, rows: int, channels: int) -> tuple[int, int, int]:
+    """Short rows side by side, so that loops over a row are worth their beginning and end."""
+    while channels < WIDE and rows % 2 == 0 and rows > FEW:
+        rows, channels = rows // 2, channels * 2
+    return groups, rows, channels

@@ -6,6 +6,7 @@ Inputs that no kernel takes (weights, masks, layer norm, empty arrays) go to the
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,8 @@ import numpy as np
 from tinygrad_bn.backend.normalization_plan import NormalizationPlan
 
 from ..numpy.normalization import NumPyNormalization
-from .kernels import estimate, rows, slabs
-from .layout import form_of
+from .kernels import estimate, rows, rows_grad, second, slabs, slabs_grad
+from .layout import Form, form_of
 
 _STAT: dict[str, Any] = {
     "e": np.dtype(np.float32),
@@ -37,6 +38,14 @@ def _flat(a: Any, n: int, value: float, dtype: Any) -> Any:
     if a.ndim == 1 and a.dtype == dtype and a.flags.carray:
         return a
     return np.ascontiguousarray(a, dtype).reshape(-1)
+
+
+def _turned(form: Form, channels: int) -> Callable[[Any], Any]:
+    """From an array as kernels see it to slabs: rows (G, R, W) become (G, 1, C, R·W/C)."""
+    if not form.rows:
+        return lambda a: a
+    shape = form.shape[0], 1, -1, channels // form.shape[0]
+    return lambda a: np.ascontiguousarray(a.reshape(shape).swapaxes(2, 3))
 
 
 class NumbaNormalization(NumPyNormalization):
@@ -125,47 +134,6 @@ class NumbaNormalization(NumPyNormalization):
         )
         return form.narrow(y, x.dtype)
 
-    def batch_norm_gate(
-        self,
-        g: Any,
-        x: Any,
-        mean: Any,
-        low: Any,
-        rstd: Any,
-        gamma: Any,
-        beta: Any,
-        residual: Any,
-        weights: Any,
-        *,
-        plan: NormalizationPlan,
-    ) -> Any:
-        """One pass over g, x and the residual."""
-        form = None
-        if weights is None and residual is not None and plan.activation and g.dtype == x.dtype:
-            form = form_of(x, plan)
-        if form is None:
-            return super().batch_norm_gate(
-                g, x, mean, low, rstd, gamma, beta, residual, weights, plan=plan
-            )
-        dtype, n = _STAT[x.dtype.char], form.parameters
-        h, out = form.empty(dtype)
-        kernels = rows if form.rows else slabs
-        kernels.gate(
-            x.size,
-            form.view(g, dtype),
-            form.view(x, dtype),
-            mean.reshape(-1),
-            low.reshape(-1),
-            rstd.reshape(-1),
-            _flat(gamma, n, 1.0, dtype),
-            _flat(beta, n, 0.0, dtype),
-            form.view(residual, dtype),
-            out,
-            _ACTIVATION[plan.activation],
-            plan.slope,
-        )
-        return form.narrow(h, g.dtype)
-
     def batch_norm_grad(
         self,
         g: Any,
@@ -186,19 +154,64 @@ class NumbaNormalization(NumPyNormalization):
             return super().batch_norm_grad(
                 g, x, mean, low, rstd, gamma, beta, weights, count, plan=plan
             )
+        found = self._pull(form, g, x, None, (mean, low, rstd, gamma, beta), plan)
+        return found[0], found[1], found[2]
+
+    def batch_norm_residual_grad(
+        self,
+        g: Any,
+        x: Any,
+        mean: Any,
+        low: Any,
+        rstd: Any,
+        gamma: Any,
+        beta: Any,
+        residual: Any,
+        weights: Any,
+        count: Any,
+        *,
+        plan: NormalizationPlan,
+    ) -> tuple[Any, Any, Any, Any]:
+        """The gate, the sums and the map in one kernel."""
+        form = None
+        if weights is None and plan.activation and g.dtype == x.dtype:
+            form = form_of(x, plan)
+        if form is None:
+            return super().batch_norm_residual_grad(
+                g, x, mean, low, rstd, gamma, beta, residual, weights, count, plan=plan
+            )
+        return self._pull(form, g, x, residual, (mean, low, rstd, gamma, beta), plan)
+
+    def _pull(
+        self,
+        form: Form,
+        g: Any,
+        x: Any,
+        residual: Any,
+        vectors: tuple[Any, ...],
+        plan: NormalizationPlan,
+    ) -> tuple[Any, Any, Any, Any]:
+        """(dx, dgamma, dbeta, h); h is None without a residual."""
+        mean, low, rstd, gamma, beta = vectors
         dtype, n = _STAT[x.dtype.char], form.parameters
-        dx, out = form.empty(dtype)
+        seen, (dx, out) = form.view(x, dtype), form.empty(dtype)
+        added, h, gates = seen, None, out
+        if residual is not None:
+            added, (h, gates) = form.view(residual, dtype), form.empty(dtype)
         dgamma, dbeta = np.empty(mean.shape, dtype), np.empty(mean.shape, dtype)
-        kernels = rows if form.rows else slabs
+        kernels = rows_grad if form.rows else slabs_grad
         kernels.backward(
             x.size,
             form.view(g, dtype),
-            form.view(x, dtype),
+            seen,
+            added,
+            int(residual is not None),
             mean.reshape(-1),
             low.reshape(-1),
             rstd.reshape(-1),
             _flat(gamma, n, 1.0, dtype),
             _flat(beta, n, 0.0, dtype),
+            gates,
             out,
             dgamma.reshape(-1),
             dbeta.reshape(-1),
@@ -208,7 +221,62 @@ class NumbaNormalization(NumPyNormalization):
         )
         if plan.folded:
             dgamma, dbeta = (self._as(self._sum(s, plan.folded), dtype) for s in (dgamma, dbeta))
-        return form.narrow(dx, x.dtype), dgamma, dbeta
+        dx = form.narrow(dx, x.dtype)
+        return dx, dgamma, dbeta, None if h is None else form.narrow(h, x.dtype)
+
+    def batch_norm_grad_grad(
+        self,
+        u: Any,
+        v: Any,
+        t: Any,
+        g: Any,
+        x: Any,
+        mean: Any,
+        low: Any,
+        rstd: Any,
+        gamma: Any,
+        beta: Any,
+        weights: Any,
+        count: Any,
+        *,
+        plan: NormalizationPlan,
+    ) -> tuple[Any, Any, Any]:
+        """All sums in one pass and both maps in another; rows are turned into slabs and back."""
+        form = None
+        if weights is None and u.dtype == g.dtype == x.dtype and not plan.folded:
+            form = form_of(x, plan)
+        if form is None:
+            return super().batch_norm_grad_grad(
+                u, v, t, g, x, mean, low, rstd, gamma, beta, weights, count, plan=plan
+            )
+        dtype, n = _STAT[x.dtype.char], form.parameters
+        (dg, dg_seen), (dx, dx_seen) = form.empty(dtype), form.empty(dtype)
+        dgamma = np.empty(mean.shape, dtype)
+        slabs_of = _turned(form, mean.size)
+        us, gs, xs = [slabs_of(form.view(a, dtype)) for a in (u, g, x)]
+        found = [np.empty_like(xs), np.empty_like(xs)] if form.rows else [dg_seen, dx_seen]
+        second.second(
+            x.size * 2,
+            us,
+            _flat(v, n, 0.0, dtype),
+            _flat(t, n, 0.0, dtype),
+            gs,
+            xs,
+            mean.reshape(-1),
+            low.reshape(-1),
+            rstd.reshape(-1),
+            _flat(gamma, n, 1.0, dtype),
+            _flat(beta, n, 0.0, dtype),
+            *found,
+            dgamma.reshape(-1),
+            int(plan.center),
+            _ACTIVATION[plan.activation],
+            plan.slope,
+        )
+        if form.rows:
+            for out, turned in zip((dg_seen, dx_seen), found, strict=True):
+                out.reshape(len(turned), -1, turned.shape[2])[:] = turned[:, 0].swapaxes(1, 2)
+        return form.narrow(dg, g.dtype), form.narrow(dx, x.dtype), dgamma
 
     def advance_estimate(
         self,

@@ -6,7 +6,7 @@ import pytest
 import tinygrad_bn as tg
 from tests.helpers import booleans, distinct, integers, normal, positive
 from tinygrad_bn.autograd import primitive
-from tinygrad_bn.testing import CheckError, GradcheckError, KinkError, check_op
+from tinygrad_bn.testing import CheckError, GradcheckError, KinkError, check_op, compare_backends
 
 
 def test_right_operations_pass(backend):
@@ -203,3 +203,30 @@ def test_helpers_stay_away_from_trouble():
     assert positive(100).min() >= 0.5
     assert np.array_equal(normal(3), normal(3))
     assert not np.array_equal(normal(3), normal(3, seed=1))
+
+
+def test_tensors_are_compared_on_each_backend_too():
+    """Passed on as they are, they would be compared with themselves."""
+    seen = []
+
+    def wrong(x):
+        seen.append(x.backend)
+        return x * 2.0 if x.backend == "numpy" else x * 3.0
+
+    x = tg.Tensor([1.0, 2.0], dtype="float64")
+    with pytest.raises(CheckError, match="result 0 on 'strict' against 'numpy'"):
+        compare_backends(wrong, [x], ["numpy", "strict"])
+    assert seen == ["numpy", "strict"]
+    with pytest.raises(CheckError):
+        check_op(wrong, [x], lambda a: a * 2.0, backends=["numpy", "strict"])
+
+
+@pytest.mark.parametrize("backends", ["numpy", ["numpy"], []])
+def test_one_backend_cannot_be_compared(backends):
+    with pytest.raises(ValueError, match="compare_backends: backends must be two or more"):
+        compare_backends(tg.exp, [np.ones(2)], backends)
+
+
+def test_an_unknown_backend_is_refused_though_no_input_is_an_array():
+    with pytest.raises(ValueError, match="unknown backend 'nope'"):
+        compare_backends(lambda n: tg.ones((n,)), [2], ["numpy", "nope"])

@@ -96,6 +96,8 @@ def checkpoint(fn: Callable[..., Any], *args: Any) -> Any:
 
     Source: Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016.
     """
+    if not callable(fn):
+        raise TypeError(f"checkpoint: fn must be a function, got {type(fn).__name__}")
     if not state.grad:
         return fn(*args)
     segment = _Segment(fn, args, rng.get_state())

@@ -197,6 +197,9 @@ def primitive(
     """
 
     def decorate(forward: Callable[Concatenate[Any, P], R]) -> Callable[P, Any]:
+        for what, function in (("the forward", forward), ("a rule", joint), *rules.items()):
+            if function is not None and not callable(function):
+                raise TypeError(f"primitive: {what} must be a function, got {function!r}")
         spec = Primitive(forward, rules, joint, aux, outputs)
         return compile_call(spec)
 

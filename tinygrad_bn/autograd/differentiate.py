@@ -59,7 +59,12 @@ def _one_cotangent(caller: str, y: Variable, g: Any, create_graph: bool) -> Any:
             )
         g = runtime.make(backend, backend.ones(shape, dtype=y.dtype), None)  # type: ignore[attr-defined]
     elif not isinstance(g, Variable):
-        g = runtime.make(backend, backend.asarray(g, y.dtype), None)  # type: ignore[attr-defined]
+        try:
+            g = runtime.make(backend, backend.asarray(g, y.dtype), None)  # type: ignore[attr-defined]
+        except (TypeError, ValueError) as error:
+            raise TypeError(
+                f"{caller}: a cotangent must be a tensor or an array-like of numbers, got {g!r}"
+            ) from error
     if g._backend is not backend:
         raise BackendMismatchError(
             f"{caller}: the output is on backend {backend.name!r} and its cotangent on "

@@ -133,3 +133,10 @@ def _axes(name: str, axis: int | tuple[int, ...], ndim: int) -> tuple[int, ...]:
     if len(set(kept)) != len(kept):
         raise ValueError(f"{name}: axis names an axis twice: {axis!r}")
     return kept
+
+
+@functools.lru_cache(maxsize=1024)
+def linear_plan(plan: NormalizationPlan) -> NormalizationPlan:
+    """The plan without its activation."""
+    given = {f.name: getattr(plan, f.name) for f in fields(plan) if f.init}
+    return NormalizationPlan(**given | {"activation": None})

@@ -26,7 +26,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import normalization_ghost as ghosts
-from .normalization_plan import NormalizationPlan
+from .normalization_plan import NormalizationPlan, linear_plan
 from .normalization_steps import StepsReference
 
 
@@ -124,6 +124,29 @@ class NormalizationReference(StepsReference):
             terms = self._terms(g[key], x[key], gamma, beta, wb, mean, low, rstd, plan)
             dx[key] = self._as(self._grad_x(*terms, gamma, wb, s0, s1, scale, plan), x.dtype)
         return dx, dgamma, dbeta
+
+    def batch_norm_residual_grad(
+        self,
+        g: Any,
+        x: Any,
+        mean: Any,
+        low: Any,
+        rstd: Any,
+        gamma: Any,
+        beta: Any,
+        residual: Any,
+        weights: Any,
+        count: Any,
+        *,
+        plan: NormalizationPlan,
+    ) -> tuple[Any, Any, Any, Any]:
+        """(dx, dgamma, dbeta, dresidual) for the cotangent g of `batch_norm` with a residual:
+        dresidual is g·act′(z), and the others are those of its `batch_norm_grad`."""
+        h = self.batch_norm_gate(g, x, mean, low, rstd, gamma, beta, residual, weights, plan=plan)
+        grads = self.batch_norm_grad(
+            h, x, mean, low, rstd, gamma, beta, weights, count, plan=linear_plan(plan)
+        )
+        return *grads, h
 
     def batch_norm_grad_grad(
         self,

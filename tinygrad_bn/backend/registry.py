@@ -111,13 +111,15 @@ def _load(name: str, source: str) -> Backend:
 def _resolve(family: str, target: str, source: str) -> Factory:
     module, _, attribute = target.partition(":")
     try:
-        return getattr(importlib.import_module(module), attribute)
+        loaded = importlib.import_module(module)
     except ImportError as error:
         missing = error.name or module
         raise BackendUnavailableError(
             f"backend {family!r} ({source}) needs the package {missing!r}, which could not be "
             f"imported: {error}. Install it with: pip install 'tinygrad_bn[{family}]'"
         ) from error
+    try:
+        return getattr(loaded, attribute)
     except AttributeError:
         raise BackendUnavailableError(
             f"backend {family!r} ({source}): module {module!r} has no {attribute!r}"

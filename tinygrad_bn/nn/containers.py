@@ -102,6 +102,8 @@ class ModuleList(_Numbered):
 
     def __init__(self, modules: Iterable[Module] = ()) -> None:
         super().__init__()
+        if not isinstance(modules, Iterable):
+            raise TypeError(f"ModuleList: modules must be an iterable of modules, got {modules!r}")
         self.extend(modules)
 
     def _sliced(self, keys: list[str]) -> Self:
@@ -116,6 +118,8 @@ class ModuleDict(Module):
 
     def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
         super().__init__()
+        if modules is not None and not isinstance(modules, Mapping):
+            raise TypeError(f"ModuleDict: modules must be modules by name, got {modules!r}")
         self.update(modules or {})
 
     def update(self, modules: Mapping[str, Module]) -> None:

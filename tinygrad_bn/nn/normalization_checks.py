@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..refusal import check_number
+
 REFUSED: Any = object()
 """The default of an argument that is there to be refused."""
 
@@ -23,7 +25,9 @@ def refuse_momentum(owner: str, momentum: Any) -> None:
 
 
 def check_decay(owner: str, decay: float | None) -> float | None:
-    """A number in [0, 1] or None; ValueError for anything else."""
+    """A number in [0, 1] or None; ValueError for another number, TypeError for anything else."""
+    if decay is not None:
+        check_number(owner, "decay", decay)
     if decay is not None and not 0 <= decay <= 1:
         raise ValueError(f"{owner}: decay must be None or lie in [0, 1], got {decay!r}")
     return decay

@@ -20,7 +20,7 @@ from .running_statistics import RunningStatistics
 
 
 def _shape(owner: str, shape: Any) -> tuple[int, ...]:
-    lengths = (shape,) if isinstance(shape, int) else tuple(shape)
+    lengths = tuple(shape) if isinstance(shape, tuple | list) else (shape,)
     if not lengths:
         raise ValueError(f"{owner}: normalized_shape must have at least one axis, got {shape!r}")
     return tuple([check_size(owner, "normalized_shape", n) for n in lengths])

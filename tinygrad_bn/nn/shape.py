@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from .. import ops
+from ..refusal import check_integer
 from .module import Module
 
 
@@ -46,8 +47,14 @@ class Unflatten(Module):
 
     def __init__(self, dim: int, unflattened_size: tuple[int, ...]) -> None:
         super().__init__()
-        self.dim = dim
-        self.unflattened_size = tuple(unflattened_size)
+        self.dim = check_integer("Unflatten", "dim", dim)
+        if not isinstance(unflattened_size, tuple | list):
+            raise TypeError(
+                f"Unflatten: unflattened_size must be a tuple of ints, got {unflattened_size!r}"
+            )
+        self.unflattened_size = tuple(
+            [check_integer("Unflatten", "unflattened_size", n) for n in unflattened_size]
+        )
 
     def forward(self, x: Any) -> Any:
         """x, reshaped."""

@@ -84,7 +84,8 @@ class Tree:
         self._check_new("register_buffer", name)
         if tensor is not None and not isinstance(tensor, Tensor):
             raise TypeError(
-                f"register_buffer: {name!r} must be a Tensor or None, got {type(tensor).__name__}"
+                f"{type(self).__name__}.register_buffer: {name!r} must be a Tensor or None, "
+                f"got {type(tensor).__name__}"
             )
         self._enlist("_buffer_names", name)
         self._buffer_names[name] = persistent

@@ -8,6 +8,7 @@ from typing import Any
 
 from .. import ops
 from ..autograd import no_grad
+from ..refusal import check_number
 from ..tensor import Tensor
 
 
@@ -32,10 +33,8 @@ def clip_grad_norm_(
         ValueError: max_norm < 0 or norm_type <= 0; with `error_if_nonfinite`, a norm that is NaN
             or infinite.
     """
-    if not max_norm >= 0:
-        raise ValueError(f"clip_grad_norm_: max_norm must be >= 0, got {max_norm}")
-    if not norm_type > 0:
-        raise ValueError(f"clip_grad_norm_: norm_type must be > 0, got {norm_type}")
+    check_number("clip_grad_norm_", "max_norm", max_norm, least=0)
+    check_number("clip_grad_norm_", "norm_type", norm_type, above=0)
     owners = _with_grad(parameters)
     norms = [_norm(p.grad, norm_type) for p in owners]
     if math.inf in (norm_type, *norms):
@@ -66,7 +65,6 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
 
     Raises ValueError if clip_value < 0.
     """
-    if not clip_value >= 0:
-        raise ValueError(f"clip_grad_value_: clip_value must be >= 0, got {clip_value}")
+    check_number("clip_grad_value_", "clip_value", clip_value, least=0)
     for p in _with_grad(parameters):
         p.grad = ops.clip(p.grad, -clip_value, clip_value)

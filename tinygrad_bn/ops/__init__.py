@@ -65,6 +65,7 @@ from .normalization import (
     batch_norm_gate,
     batch_norm_grad,
     batch_norm_grad_grad,
+    batch_norm_residual_grad,
     batch_statistics,
     channel_sum,
     normalize_by,

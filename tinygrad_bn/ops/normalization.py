@@ -19,22 +19,13 @@ Source: Ioffe and Szegedy, "Batch Normalization", 2015; derivations in docs/batc
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 from typing import Any
 
 from ..autograd import primitive
-from ..backend.normalization_plan import NormalizationPlan
+from ..backend.normalization_plan import NormalizationPlan, linear_plan
 from .normalization_composite import grad_grad_pullback
 
 __all__: list[str] = []
-
-
-@functools.cache
-def _linear(plan: NormalizationPlan) -> NormalizationPlan:
-    """The plan without its activation."""
-    fields = {f.name: getattr(plan, f.name) for f in dataclasses.fields(plan) if f.init}
-    return NormalizationPlan(**fields | {"activation": None})
 
 
 def _batch_norm_rule(
@@ -52,12 +43,14 @@ def _batch_norm_rule(
     plan: NormalizationPlan,
 ) -> tuple[Any, ...]:
     dresidual = None
-    if residual is not None:
-        g = B.batch_norm_gate(g, x, mean, low, rstd, gamma, beta, residual, weights, plan=plan)
-        dresidual, plan = g, _linear(plan)
-    dx, dgamma, dbeta = B.batch_norm_grad(
-        g, x, mean, low, rstd, gamma, beta, weights, count, plan=plan
-    )
+    if residual is None:
+        dx, dgamma, dbeta = B.batch_norm_grad(
+            g, x, mean, low, rstd, gamma, beta, weights, count, plan=plan
+        )
+    else:
+        dx, dgamma, dbeta, dresidual = B.batch_norm_residual_grad(
+            g, x, mean, low, rstd, gamma, beta, residual, weights, count, plan=plan
+        )
     return (
         dx,
         None if gamma is None else dgamma,
@@ -112,6 +105,31 @@ def batch_norm_gate(
     d/ddy = g·act′(z); piecewise constant in everything else.
     """
     return B.batch_norm_gate(dy, x, mean, low, rstd, gamma, beta, residual, weights, plan=plan)
+
+
+def batch_norm_residual_grad(
+    dy: Any,
+    x: Any,
+    mean: Any,
+    low: Any,
+    rstd: Any,
+    gamma: Any = None,
+    beta: Any = None,
+    residual: Any = None,
+    weights: Any = None,
+    count: Any = None,
+    *,
+    plan: NormalizationPlan,
+) -> tuple[Any, Any, Any, Any]:
+    """(dx, dgamma, dbeta, dresidual) of `batch_norm` with a residual, for the cotangent dy.
+
+    The gate, then the gradient of what is linear in it; a backend does both at once.
+    """
+    h = batch_norm_gate(dy, x, mean, low, rstd, gamma, beta, residual, weights, plan=plan)
+    grads = batch_norm_grad(
+        h, x, mean, low, rstd, gamma, beta, weights, count, plan=linear_plan(plan)
+    )
+    return *grads, h
 
 
 def _grad_rule(

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ..refusal import check_integer, check_number
 from .optimizer import Optimizer
 
 
@@ -82,10 +83,11 @@ class LRScheduler:
 
 
 class StepLR(LRScheduler):
-    """lr·gamma^⌊t/step_size⌋. ValueError for step_size < 1."""
+    """lr·gamma^⌊t/step_size⌋. ValueError for step_size < 1, TypeError for no integer."""
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
-        if step_size < 1:
+        check_number("StepLR", "gamma", gamma)
+        if check_integer("StepLR", "step_size", step_size) < 1:
             raise ValueError(f"StepLR: step_size must be >= 1, got {step_size}")
         self.step_size = step_size
         self.gamma = gamma
@@ -100,6 +102,7 @@ class ExponentialLR(LRScheduler):
     """lr·gamma^t."""
 
     def __init__(self, optimizer: Optimizer, gamma: float) -> None:
+        check_number("ExponentialLR", "gamma", gamma)
         self.gamma = gamma
         super().__init__(optimizer)
 
@@ -115,7 +118,8 @@ class CosineAnnealingLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
-        if T_max < 1:
+        check_number("CosineAnnealingLR", "eta_min", eta_min)
+        if check_integer("CosineAnnealingLR", "T_max", T_max) < 1:
             raise ValueError(f"CosineAnnealingLR: T_max must be >= 1, got {T_max}")
         self.T_max = T_max
         self.eta_min = eta_min
@@ -138,9 +142,15 @@ class LambdaLR(LRScheduler):
         optimizer: Optimizer,
         lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]],
     ) -> None:
-        groups = len(optimizer.param_groups)
+        groups = len(getattr(optimizer, "param_groups", ()))
+        if not callable(lr_lambda) and not (
+            isinstance(lr_lambda, Sequence) and all(map(callable, lr_lambda))
+        ):
+            raise TypeError(
+                f"LambdaLR: lr_lambda must be a function, or a list of them, got {lr_lambda!r}"
+            )
         self.lr_lambdas = [lr_lambda] * groups if callable(lr_lambda) else list(lr_lambda)
-        if len(self.lr_lambdas) != groups:
+        if groups and len(self.lr_lambdas) != groups:
             raise ValueError(
                 f"LambdaLR: lr_lambda must have one function for each of {groups} groups, "
                 f"got {len(self.lr_lambdas)}"

@@ -67,6 +67,9 @@ def _add(
     cases: dict[str, list[tuple[Any, ...]]] = {
         "batch_norm": [(x, gamma, beta, residual, weights), (x, None, None, None, weights)],
         "batch_norm_gate": [(g, x, mean, low, rstd, gamma, beta, residual, weights)],
+        "batch_norm_residual_grad": [
+            (g, x, mean, low, rstd, gamma, beta, residual, weights, count)
+        ],
         "batch_norm_grad": [(g, x, mean, low, rstd, gamma, beta, weights, count)],
         "batch_norm_grad_grad": [(u, v, t, g, x, mean, low, rstd, gamma, beta, weights, count)],
     }

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import grad
+from ..backend import Backend, resolve_backend
 from ..tensor import Tensor
 from .errors import CheckError
 
@@ -90,8 +91,8 @@ def compare_backends(
 
     Args:
         fn: a function of tensors that returns a tensor or a nested tuple or list of them.
-        inputs: NumPy arrays, which become tensors (real floating-point ones require a gradient);
-            anything else is passed on as it is.
+        inputs: arrays and tensors, whose values become tensors of each backend (real
+            floating-point ones require a gradient); anything else is passed on as it is.
         backends: names of backends; the first one is the reference.
         rtol, atol: largest difference, relative and absolute; the defaults are for float64.
         seed: of the random cotangents.
@@ -101,10 +102,17 @@ def compare_backends(
 
     Raises:
         CheckError: a result or gradient differs; says which, where and on which backend.
+        ValueError: fewer than two backends, or one that is not known.
     """
-    first, *others = backends
+    names = [backends] if isinstance(backends, str | Backend) else list(backends)
+    if len(names) < 2:
+        raise ValueError(f"compare_backends: backends must be two or more, got {names}")
+    inputs = [host(x) if isinstance(x, Tensor) else x for x in inputs]
+    first, *others = names
+    resolve_backend(first)
     expected = _values(fn, inputs, first, seed)
     for backend in others:
+        resolve_backend(backend)
         for label, value in _values(fn, inputs, backend, seed).items():
             if label not in expected:
                 raise CheckError(f"{name_of(fn)}: {label} is given on {backend!r} only")

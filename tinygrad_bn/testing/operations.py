@@ -43,8 +43,8 @@ def check_op(
 
     Args:
         fn: called as `fn(*inputs, **metadata)`; returns a tensor or a tuple or list of them.
-        inputs: NumPy arrays, floating-point ones in float64, which become tensors; anything else
-            (numbers, None) is passed on.
+        inputs: arrays or tensors, floating-point ones in float64, whose values become tensors of
+            each backend; anything else (numbers, None) is passed on.
         reference: the same function of NumPy arrays, called with the same metadata; None: there is
             none, and values are compared among backends, layouts and precisions only.
         backends: names of backends or backends; None is the default one.
@@ -70,7 +70,7 @@ def check_op(
     for backend in backends:
         case = _Case(
             fn,
-            list(inputs),
+            [host(x) if isinstance(x, Tensor) else x for x in inputs],
             reference,
             metadata,
             resolve_backend(backend),

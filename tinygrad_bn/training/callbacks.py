@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..data.dataset import check_int
 from ..nn import Module
 from ..ops import asarray
+from ..refusal import check_number
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -57,8 +58,7 @@ class EarlyStopping:
     ) -> None:
         if mode not in ("min", "max"):
             raise ValueError(f"EarlyStopping: mode must be 'min' or 'max', got {mode!r}")
-        if not min_delta >= 0:
-            raise ValueError(f"EarlyStopping: min_delta must be >= 0, got {min_delta}")
+        check_number("EarlyStopping", "min_delta", min_delta, least=0)
         self.monitor = monitor
         self.patience = check_int("EarlyStopping", "patience", patience, least=1)
         self.mode = mode

@@ -44,6 +44,12 @@ class Plan:
         if validation is None and (validate_every is not None or early_stopping is not None):
             name = "validate_every" if validate_every is not None else "early_stopping"
             raise ValueError(f"Trainer.fit: {name} needs validation=")
+        if validation is not None and not isinstance(validation, Iterable):
+            raise TypeError(f"Trainer.fit: validation must give batches, got {validation!r}")
+        if early_stopping is not None and not isinstance(early_stopping, EarlyStopping):
+            raise TypeError(
+                f"Trainer.fit: early_stopping must be an EarlyStopping, got {early_stopping!r}"
+            )
         if checkpoint_every is not None and checkpoint_path is None:
             raise ValueError("Trainer.fit: checkpoint_every needs checkpoint_path=")
         if checkpoint_path is not None and not hasattr(loader, "state_dict"):

@@ -50,7 +50,7 @@ class Trainer:
 
     Raises:
         ValueError: another `schedule_each`, clip_norm <= 0, a metric called 'loss'.
-        TypeError: a model, an optimizer, a loss or metrics of another kind.
+        TypeError: a model, an optimizer or another argument of the wrong kind.
     """
 
     def __init__(
@@ -66,7 +66,17 @@ class Trainer:
         callbacks: Sequence[Callback] = (),
         progress: bool | None = None,
     ) -> None:
-        check_arguments(model, optimizer, loss, metrics, schedule_each, clip_norm)
+        check_arguments(
+            model,
+            optimizer,
+            loss,
+            metrics=metrics,
+            scheduler=scheduler,
+            schedule_each=schedule_each,
+            clip_norm=clip_norm,
+            callbacks=callbacks,
+            progress=progress,
+        )
         self.model = model
         self.optimizer = optimizer
         self.loss = loss

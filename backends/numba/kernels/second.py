@@ -1,0 +1,165 @@
+"""The gradient of batch norm's gradient, for x of shape (G, N, C, L) or, with L = 1, of rows.
+
+Everything that couples the elements of a channel is one of eight sums over it, so one pass over
+u, g and x finds them, and a second one writes both results. With d = x - mean - low, h = g·act′:
+
+    U0 = Σu, U1 = Σu·d, G0 = Σh, G1 = Σh·d, X = Σu·h.
+
+See `batch_norm_grad_grad` of the reference for the formulas, and `Terms` here for what is left of
+them for one element: dg = act′·(q·u + r·d + s),  dx = v·h + w·u + y·d + z.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from ..compiler import driver, kernel
+from .arithmetic import RELU, affine, minus
+from .stream import CHUNK
+
+
+@kernel
+def second_sums(
+    u: Any,
+    g: Any,
+    x: Any,
+    mean: Any,
+    scale: Any,
+    offset: Any,
+    act: Any,
+    relu: Any,
+    below: Any,
+) -> Any:
+    """Σu, Σu·(x - mean), Σh, Σh·(x - mean), Σu·h of a chunk."""
+    zero = x.dtype.type(0)
+    u0 = u1 = h0 = h1 = uh = zero
+    for i in range(x.size):
+        d = minus(x[i], mean)
+        passes = act == 0 or d * scale + offset > zero
+        h = g[i] if passes else (zero if relu else g[i] * below)
+        u0 += u[i]
+        u1 += u[i] * d
+        h0 += h
+        h1 += h * d
+        uh += u[i] * h
+    return u0, u1, h0, h1, uh
+
+
+@kernel
+def write_second(
+    u: Any,
+    g: Any,
+    x: Any,
+    dg: Any,
+    dx: Any,
+    mean: Any,
+    scale: Any,
+    offset: Any,
+    act: Any,
+    relu: Any,
+    below: Any,
+    terms: Any,
+) -> None:
+    """dg and dx of a chunk."""
+    zero = x.dtype.type(0)
+    q, r, s = terms[0], terms[1], terms[2]
+    v, w, y, z = terms[3], terms[4], terms[5], terms[6]
+    for i in range(x.size):
+        d = minus(x[i], mean)
+        passes = act == 0 or d * scale + offset > zero
+        h = g[i] if passes else (zero if relu else g[i] * below)
+        e = q * u[i] + (r * d + s)
+        dg[i] = e if passes else (zero if relu else e * below)
+        dx[i] = v * h + (w * u[i] + (y * d + z))
+
+
+@kernel
+def solve(
+    sums: Any, n: Any, center: Any, rstd: Any, gamma: Any, low: Any, v: Any, t: Any, terms: Any
+) -> Any:
+    """The terms of an element from the sums over its channel; returns dgamma.
+
+    With xhat = d·rstd, H = gamma·h and p = 1/n: U0, U1 = Σp·u, Σp·u·xhat; H0, H1 = ΣH, ΣH·xhat;
+    F = ΣuH - H0·U0 - H1·U1; c = h·v - rstd·(H·U1 + p·u·H1).
+    """
+    u0, u1, g0, g1, ug = sums[0], sums[1], sums[2], sums[3], sums[4]
+    u1, g1 = (u1 - low * u0) * rstd, (g1 - low * g0) * rstd
+    p, mean_u, slope_u = 1.0 / n, u0 / n, u1 / n
+    h0, h1 = gamma * g0, gamma * g1
+    centre = 1.0 if center else 0.0
+    f = gamma * ug - centre * h0 * mean_u - h1 * slope_u
+    c0 = v * g0 - rstd * (slope_u * h0 + p * h1 * u0)
+    c1 = v * g1 - rstd * (slope_u * h1 + p * h1 * u1)
+    inner = rstd * p * (c1 + rstd * f)
+    terms[0] = gamma * rstd
+    terms[1] = (v - gamma * rstd * slope_u) * rstd
+    terms[2] = t - centre * gamma * rstd * mean_u - terms[1] * low
+    terms[3] = rstd * (v - rstd * gamma * slope_u)
+    terms[4] = -rstd * rstd * p * h1
+    terms[5] = -inner * rstd
+    terms[6] = -centre * rstd * p * c0 - terms[5] * low
+    return rstd * (ug - centre * mean_u * g0 - slope_u * g1)
+
+
+@driver
+def second(
+    u: Any,
+    v: Any,
+    t: Any,
+    g: Any,
+    x: Any,
+    mean: Any,
+    low: Any,
+    rstd: Any,
+    gamma: Any,
+    beta: Any,
+    dg: Any,
+    dx: Any,
+    dgamma: Any,
+    center: Any,
+    act: Any,
+    slope: Any,
+) -> None:
+    """dg, dx and dgamma of every slab."""
+    channels, size = x.shape[2], x.shape[1] * x.shape[3]
+    relu, below = act == RELU, x.dtype.type(slope)
+    for i in prange(x.shape[0] * channels):
+        k, c, j = i // channels, i % channels, i % gamma.size
+        centre, scale, offset = affine(mean, low, rstd, gamma, beta, i, j, x)
+        sums, terms = np.zeros(5, np.float64), np.empty(7, np.float64)
+        for n in range(x.shape[1]):
+            for a in range(0, x.shape[3], CHUNK):
+                part = second_sums(
+                    u[k, n, c, a : a + CHUNK],
+                    g[k, n, c, a : a + CHUNK],
+                    x[k, n, c, a : a + CHUNK],
+                    centre,
+                    scale,
+                    offset,
+                    act,
+                    relu,
+                    below,
+                )
+                for m in range(5):
+                    sums[m] += part[m]
+        dgamma[i] = solve(sums, size, center, rstd[i], gamma[j], low[i], v[j], t[j], terms)
+        factors = terms.astype(x.dtype)
+        for n in range(x.shape[1]):
+            for a in range(0, x.shape[3], CHUNK):
+                write_second(
+                    u[k, n, c, a : a + CHUNK],
+                    g[k, n, c, a : a + CHUNK],
+                    x[k, n, c, a : a + CHUNK],
+                    dg[k, n, c, a : a + CHUNK],
+                    dx[k, n, c, a : a + CHUNK],
+                    centre,
+                    scale,
+                    offset,
+                    act,
+                    relu,
+                    below,
+                    factors,
+                )
