@@ -20,7 +20,7 @@ INTERPRETED += --deselect 'tests/backends/numba/test_reduction.py::test_sums_are
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: help demo test interpreted lint format parity bench clean
+.PHONY: help demo test interpreted lint format parity bench test-gpu test-pretend-gpu bench-gpu clean
 
 help:
 	@echo 'make demo    train the demonstration, results in $(DEMO_OUT)'
@@ -30,6 +30,9 @@ help:
 	@echo 'make lint    check format, lint rules and types'
 	@echo 'make format  put the format right'
 	@echo 'make bench   measure speed against PyTorch (installs it)'
+	@echo 'make test-gpu          run everything on a GPU, write the record of it'
+	@echo 'make test-pretend-gpu  run the suite on a pretend GPU, kernels on the CPU'
+	@echo 'make bench-gpu         measure speed on a GPU'
 	@echo 'make clean   remove the environment, results, builds and caches'
 
 demo: $(STAMPS)/plot
@@ -56,6 +59,18 @@ format: $(STAMPS)/dev
 
 bench: $(STAMPS)/parity $(STAMPS)/plot
 	$(BIN)/python -m benchmarks
+
+# Both need a GPU, and fail saying why where there is none. CUPY names the extra for its CUDA.
+CUPY ?= cupy-cuda13
+
+test-gpu: $(STAMPS)/dev $(STAMPS)/$(CUPY)
+	$(BIN)/python -m tools.gpu.verify
+
+bench-gpu: $(STAMPS)/dev $(STAMPS)/$(CUPY)
+	$(BIN)/python -m benchmarks.gpu
+
+test-pretend-gpu: $(STAMPS)/dev
+	TINYGRAD_BN_TEST_BACKENDS=cupy TINYGRAD_BN_PRETEND_GPU=1 $(BIN)/python -m pytest --ignore=tests/parity --ignore=tests/test_examples.py -n $(WORKERS) --maxprocesses 8 $(PYTEST_ARGS)
 
 clean:
 	rm -rf $(VENV) runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

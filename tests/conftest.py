@@ -5,6 +5,12 @@ import importlib.util
 import pytest
 
 from tests import strict_backend  # noqa: F401  (registers the backend)
+from tests.gpu import (  # noqa: F401  (hooks of pytest)
+    BACKENDS,
+    pytest_collection_modifyitems,
+    pytest_configure,
+    pytest_terminal_summary,
+)
 from tests.helpers import SEED
 from tinygrad_bn import use_backend
 from tinygrad_bn.backend import rng
@@ -20,7 +26,7 @@ def _seeded():
     rng.manual_seed(SEED)
 
 
-@pytest.fixture(params=["numpy", "numba", "strict"])
+@pytest.fixture(params=BACKENDS)
 def backend(request):
     """Each backend in turn, which is the default one during the test."""
     if request.param == "numba" and importlib.util.find_spec("numba") is None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tinygrad_bn import data
+from tinygrad_bn.backend import get_backend
 from tinygrad_bn.tensor import Tensor
 
 
@@ -298,3 +299,44 @@ def test_an_unknown_backend_is_refused():
 def test_a_backend_can_be_named():
     (x, _) = next(iter(data.DataLoader(make(), 2, backend="numpy")))
     assert x.numpy().tolist() == [[0, 1], [2, 3]]
+
+
+# ------------------------------------------------------------------------------- pinned memory
+
+
+def test_pinned_batches_are_the_same(monkeypatch):
+    """Through `Backend.upload`, of which backends without a device have none."""
+    seen = []
+    backend = get_backend("strict")
+
+    def upload(host):
+        seen.append(host.dtype.name)
+        return backend.from_numpy(host)
+
+    monkeypatch.setattr(backend, "upload", upload)
+    plain = data.DataLoader(make(5), batch_size=2, backend="strict")
+    pinned = data.DataLoader(make(5), batch_size=2, backend="strict", pin_memory=True)
+    for expected, got in zip(plain, pinned, strict=True):
+        assert [t.tolist() for t in got] == [t.tolist() for t in expected]
+        assert [t.dtype for t in got] == [t.dtype for t in expected]
+        assert {t.backend for t in got} == {"strict"}
+    assert seen == ["float32", "int64"] * 3
+
+
+def test_pinned_python_numbers_take_the_default_dtype(monkeypatch):
+    backend = get_backend("strict")
+    monkeypatch.setattr(backend, "upload", backend.from_numpy)
+    loader = data.DataLoader(Samples([(1.5, 2), (2.5, 3)]), 2, backend="strict", pin_memory=True)
+    x, y = next(iter(loader))
+    assert (x.dtype.name, y.dtype.name) == ("float32", "int64")
+
+
+def test_pinned_memory_where_nothing_is_copied():
+    loader = data.DataLoader(make(5), pin_memory=True, backend="numpy")
+    message = (
+        "DataLoader: pin_memory is not possible: upload: backend 'numpy' computes in the host's own"
+    )
+    with pytest.raises(ValueError, match=message):
+        next(iter(loader))
+    with pytest.raises(TypeError, match="pin_memory must be"):
+        data.DataLoader(make(5), pin_memory=1)

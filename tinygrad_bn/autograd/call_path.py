@@ -155,6 +155,7 @@ def _forward(p: Primitive, arguments: str, arrays: str) -> list[str]:
     explained = f"raise _runtime.explained(_P, _error, {arrays}, {metadata})"
     if _is_direct(p):
         return [
+            "    if _B.placed: _B.activate()",
             "    try:",
             f"        _out = _calmly(_B.{_NAMESAKE}, {arguments})",
             failed,
@@ -163,6 +164,7 @@ def _forward(p: Primitive, arguments: str, arrays: str) -> list[str]:
             f"        _out = _runtime.once_more(_P, _B, {arrays}, {metadata})",
         ]
     return [
+        "    if _B.placed: _B.activate()",
         "    _token = _set(_IGNORE)",
         "    try:",
         f"        _out = _forward(_B, {arguments})",

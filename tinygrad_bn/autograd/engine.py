@@ -162,6 +162,8 @@ def _kept(node: Any, g: Any, alone: bool) -> Any:
 
 def _accumulate(leaf: Leaf, g: Any, alone: bool) -> None:
     """Add a gradient to a leaf's `.grad`."""
+    if leaf.backend.placed:
+        leaf.backend.activate()
     if leaf.grad is None:
         leaf.grad = _kept(leaf, g, alone)
     elif isinstance(g, Variable):

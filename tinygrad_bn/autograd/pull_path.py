@@ -29,7 +29,11 @@ def compile_pull(p: Primitive) -> Callable[..., None]:
         "_watch": watch,
         "_check_unmodified": check_unmodified,
     }
-    lines = ["def _function(node, g, grads, owned, wanted):", "    B = node.backend"]
+    lines = [
+        "def _function(node, g, grads, owned, wanted):",
+        "    B = node.backend",
+        "    if B.placed: B.activate()",
+    ]
     if p.saved:
         lines += [
             "    saved = node.saved",

@@ -45,6 +45,7 @@ class Backend(
         floating: its native dtypes of floating-point and complex numbers.
         differentiable: those that carry gradients: floating-point, not complex.
         usual: its native default dtype, asked for first where speed counts.
+        placed: whether `activate` is to be called before its arrays are touched.
     """
 
     name: str = ""
@@ -64,6 +65,7 @@ class Backend(
         self.floating: set[Any] = set()
         self.differentiable: set[Any] = set()
         self.usual: Any = None
+        self.placed = False
         for dtype in dtypes.BY_NAME.values():
             native = getattr(xp, dtype.name, None)
             if isinstance(native, type) and issubclass(native, np.generic):
@@ -168,6 +170,10 @@ class Backend(
         """Whether `array` certainly is no view of memory that another array sees."""
         return False
 
+    def activate(self) -> None:
+        """Make its device the one that this thread computes on; called for `placed` backends
+        before every operation and every step of a backward pass."""
+
     def synchronize(self) -> None:
         """Wait until all work handed to the device is done."""
 
@@ -188,6 +194,28 @@ class Backend(
         Kernels compiled and kept on disk, for example.
         """
         return []
+
+    def upload(self, host: np.ndarray[Any, Any]) -> Any:
+        """An array with the contents of `host`, copied by way of page-locked memory without
+        waiting for the copy.
+
+        Raises ValueError where there is no such memory because nothing is copied to a device.
+        """
+        raise ValueError(
+            f"upload: backend {self.name!r} computes in the host's own memory, so there is "
+            "nothing to copy and no page-locked memory to copy from"
+        )
+
+    def recorder(self) -> Any:
+        """What records the queue of a step and launches it again: an object with the contexts
+        `rehearsing()` and `recording()`, and `launch()`; see `training.capture`.
+
+        Raises ValueError where operations are not queued.
+        """
+        raise ValueError(
+            f"recorder: backend {self.name!r} carries operations out as they are called, so there "
+            "is no queue to record"
+        )
 
     # --------------------------------------------------------------------------- creation
 

@@ -80,6 +80,7 @@ class ActivationReference:
     arange: Any
     astype: Any
     dtype_of: Any
+    from_numpy: Any
     max: Any
     sum: Any
     wrap: Any
@@ -162,6 +163,11 @@ class ActivationReference:
         with self.quiet():
             value *= x
         return value
+
+    def dropout_mask(self, generator: Any, shape: tuple[int, ...], p: float, dtype: Any) -> Any:
+        """0 with probability p, else 1/(1 - p); the numbers come from a stream of the backend."""
+        numbers = self.from_numpy(generator.uniform(shape, dtypes.float32))
+        return self.astype(numbers >= p, dtype) / (1 - p)
 
     # ---------------------------------------------------------------------------------- softmax
 

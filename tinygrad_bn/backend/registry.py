@@ -21,8 +21,8 @@ Factory = Callable[[str, str], Backend]
 _targets: dict[str, str | Factory] = {
     "numpy": "tinygrad_bn.backends.numpy:NumPyBackend",
     "numba": "tinygrad_bn.backends.numba:NumbaBackend",
+    "cupy": "tinygrad_bn.backends.cupy:CuPyBackend",
 }
-_planned = ("cupy",)
 _instances: dict[str, Backend] = {}
 _lock = threading.RLock()
 _default: Backend | None = None
@@ -53,8 +53,8 @@ def _entry_points() -> dict[str, Any]:
 
 
 def known_backends() -> tuple[str, ...]:
-    """Names of all backends that may be asked for: built-in, planned, registered and plugged in."""
-    return tuple(dict.fromkeys((*_targets, *_planned, *_entry_points())))
+    """Names of all backends that may be asked for: built-in, registered and plugged in."""
+    return tuple(dict.fromkeys((*_targets, *_entry_points())))
 
 
 def available_backends() -> list[str]:
@@ -90,11 +90,6 @@ def get_backend(name: str, *, source: str = "asked for by name") -> Backend:
 def _load(name: str, source: str) -> Backend:
     family, _, device = name.partition(":")
     target: Any = _targets.get(family)
-    if target is None and family in _planned:
-        raise BackendUnavailableError(
-            f"backend {family!r} ({source}) is not part of this version of tinygrad_bn yet; "
-            f"available: {', '.join(_targets)}"
-        )
     if target is None:
         plugins = _entry_points()
         if family not in plugins:

@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygrad_bn.autograd.runtime import make
+from tinygrad_bn.backend import resolve_backend
+from tinygrad_bn.backend.base import host_array
 from tinygrad_bn.data.dataset import Dataset, check_int
 from tinygrad_bn.ops.creation import asarray
 from tinygrad_bn.tensor import Tensor
@@ -30,6 +33,10 @@ class DataLoader:
     a list of samples to a tuple of arrays; see ``default_collate``. A ``collate`` that
     is given is always used.
 
+    With ``pin_memory`` batches go to the backend's device by way of page-locked memory:
+    the copy runs while the program goes on. ValueError, when the first batch is made,
+    for a backend that computes in the host's own memory.
+
     A new iterator begins a new epoch, whether or not the last one was finished, except
     that the first one after ``load_state_dict`` goes on where that state was taken.
 
@@ -46,6 +53,7 @@ class DataLoader:
         seed: int | None = None,
         backend: str | None = None,
         collate: Collate | None = None,
+        pin_memory: bool = False,
     ) -> None:
         for method in ("__len__", "__getitem__"):
             if not hasattr(dataset, method):
@@ -62,6 +70,7 @@ class DataLoader:
         self.seed = check_int("DataLoader", "seed", secrets.randbits(63) if seed is None else seed)
         self.backend = backend
         self.collate = collate
+        self.pin_memory = _check_bool("pin_memory", pin_memory)
         self._epoch = 0
         self._position = 0
         self._iterator: object = None  # identifies the newest one, the one that state follows
@@ -132,12 +141,22 @@ class DataLoader:
         order = self._order(epoch)
         for number in range(start, len(self)):
             where = order[number * self.batch_size : (number + 1) * self.batch_size]
-            batch = tuple(asarray(field, device=self.backend) for field in self._gather(where))
+            batch = tuple(self._tensor(field) for field in self._gather(where))
             if self._iterator is token:
                 self._position = number + 1
             yield batch
         if self._iterator is token:
             self._epoch, self._position, self._begun = epoch + 1, 0, False
+
+    def _tensor(self, field: Any) -> Tensor:
+        if not self.pin_memory or isinstance(field, Tensor):
+            return asarray(field, device=self.backend)
+        backend = resolve_backend(self.backend)
+        host = host_array(field)
+        try:
+            return make(backend, backend.upload(host), None)
+        except ValueError as error:
+            raise ValueError(f"DataLoader: pin_memory is not possible: {error}") from None
 
     def _order(self, epoch: int) -> NDArray[np.intp]:
         if not self.shuffle:

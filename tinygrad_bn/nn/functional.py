@@ -9,7 +9,6 @@ from typing import Any
 
 from ..autograd.runtime import make
 from ..backend import rng
-from ..dtypes import float32
 from ..ops import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -118,6 +117,5 @@ def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     if p == 1:
         return multiply(x, zeros_like(x))
     backend = x._backend
-    numbers = backend.from_numpy(rng.stream(backend).uniform(x.shape, float32))
-    mask = backend.astype(numbers >= p, x.dtype) / (1 - p)
+    mask = backend.dropout_mask(rng.stream(backend), x.shape, p, x.dtype)
     return multiply(x, make(backend, mask, None))

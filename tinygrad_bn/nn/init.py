@@ -168,11 +168,11 @@ def orthogonal_(tensor: T, gain: float = 1.0) -> T:
     backend = tensor._backend
     shape = (max(rows, columns), min(rows, columns))
     normal = _draw("orthogonal_", tensor, "normal", shape)
-    q, r = backend.linalg.qr(
+    q, r = backend.qr(
         normal if normal.dtype == backend.native(float64) else backend.astype(normal, float32)
     )
     # The signs of R's diagonal make the distribution uniform over the orthogonal matrices.
-    q = q * backend.expand_dims(backend.sign(backend.linalg.diagonal(r)), axis=0)
+    q = q * backend.expand_dims(backend.sign(backend.diagonal(r)), axis=0)
     q = q if rows >= columns else backend.matrix_transpose(q)
     tensor._write(..., backend.astype(backend.reshape(q * gain, tensor.shape), tensor.dtype))
     return tensor

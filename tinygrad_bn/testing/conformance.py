@@ -86,6 +86,7 @@ CONTRACT = frozenset(
     [
         *("from_numpy", "to_numpy", "asarray", "wrap", "copy", "storage", "owns_memory", "write"),
         *("native", "dtype_of", "has_dtype", "make_generator", "synchronize", "astype"),
+        *("activate", "upload", "recorder"),
         *("empty", "zeros", "ones", "full", "arange", "linspace", "eye"),
     ]
 )

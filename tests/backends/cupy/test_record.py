@@ -1,0 +1,170 @@
+"""The record of what has run on a GPU, the README that states it, and the tools that keep it."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests import gpu
+from tools.gpu import record, verify
+
+
+def test_the_record_knows_every_kernel_as_it_is():
+    """A kernel that changes is no longer verified, and the record must say so."""
+    wrong = record.differences(record.load())
+    assert wrong == [], "run `python -m tools.gpu.record`, which notes what is not verified"
+
+
+def test_the_readme_states_the_record():
+    found = record.load()
+    assert found["statement"] == record.statement(found)
+    text = record.README.read_text(encoding="utf-8")
+    assert record.MARKED.search(text)[0].splitlines()[1] == found["statement"]
+
+
+def test_what_the_record_holds():
+    found = record.load()
+    assert all(set(k) == {"sha256", "verified"} for k in found["kernels"].values())
+    if found["verified"] == record.NEVER:
+        assert not any(k["verified"] for k in found["kernels"].values())
+        assert "**Verified on a GPU: never.**" in found["statement"]
+    else:
+        assert {"device", "driver", "versions", "results"} <= set(found)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Two kernels, a README and no record yet."""
+    for name in ("a.cu", "b.cuh"):
+        (tmp_path / name).write_text(name)
+    (tmp_path / "README.md").write_text(
+        "before\n<!-- gpu record -->\nold\n<!-- end of gpu record -->\nafter\n"
+    )
+    monkeypatch.setattr(record, "KERNELS", tmp_path)
+    monkeypatch.setattr(record, "RECORD", tmp_path / "verified.json")
+    monkeypatch.setattr(record, "README", tmp_path / "README.md")
+    return tmp_path
+
+
+def test_a_change_shows(folder):
+    assert record.differences(record.load()) == [
+        "a.cu: not in the record",
+        "b.cuh: not in the record",
+    ]
+    record.main()
+    assert record.differences(record.load()) == []
+    (folder / "a.cu").write_text("changed")
+    (folder / "b.cuh").unlink()
+    assert record.differences(record.load()) == [
+        "a.cu: changed since it was recorded",
+        "b.cuh: in the record, and gone",
+    ]
+
+
+def test_never(folder):
+    record.main()
+    found = json.loads((folder / "verified.json").read_text())
+    assert found["verified"] == "never"
+    assert not any(k["verified"] for k in found["kernels"].values())
+    text = (folder / "README.md").read_text()
+    assert text.splitlines()[2] == found["statement"]
+    assert "never.** None could be had while this was built, so none of the 2 kernel" in text
+    assert text.endswith("after\n")
+
+
+def test_only_what_is_unchanged_stays_verified(folder):
+    digests = record.hashes()
+    found = {
+        "verified": "2026-12-24",
+        "device": "NVIDIA H100",
+        "driver": "CUDA 13.0",
+        "results": {"memcheck": {"passed": True}},
+        "kernels": {name: {"sha256": d, "verified": True} for name, d in digests.items()},
+    }
+    assert record.statement(found) == (
+        "**Verified on a GPU:** 2026-12-24 on NVIDIA H100, driver CUDA 13.0, all checks passed, "
+        "2 of 2 kernel sources."
+    )
+    (folder / "a.cu").write_text("changed")
+    later = record.updated(found)
+    assert later["kernels"]["a.cu"]["verified"] is False
+    assert later["kernels"]["b.cuh"]["verified"] is True
+    assert later["statement"].endswith(
+        "1 of 2 kernel sources; changed since, and not verified: a.cu."
+    )
+    found["results"]["racecheck"] = {"passed": False}
+    assert "failed: racecheck" in record.statement(found)
+
+
+# ------------------------------------------------------------------------------------- commands
+
+
+def without_a_gpu(module):
+    """Run a command where cupy is not installed."""
+    hide = "import sys, runpy; sys.modules['cupy'] = None; "
+    code = f"{hide}runpy.run_module('{module}', run_name='__main__')"
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=record.ROOT,
+        env={k: v for k, v in os.environ.items() if k != "TINYGRAD_BN_PRETEND_GPU"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_verifying_without_a_gpu_fails_and_says_why():
+    before = record.RECORD.read_bytes()
+    done = without_a_gpu("tools.gpu.verify")
+    assert done.returncode == 1
+    assert "make test-gpu needs a GPU, and there is none: " in done.stderr
+    assert "the package is missing: cupy could not be imported" in done.stderr
+    assert "The record is unchanged: **Verified on a GPU" in done.stderr
+    assert record.RECORD.read_bytes() == before
+
+
+def test_measuring_without_a_gpu_fails_and_says_why():
+    done = without_a_gpu("benchmarks.gpu")
+    assert done.returncode == 1
+    assert "make bench-gpu needs a GPU, and there is none: " in done.stderr
+    assert "the package is missing" in done.stderr
+
+
+def test_a_missing_sanitizer_is_a_failure(monkeypatch):
+    monkeypatch.setattr(verify, "sanitizer", lambda: None)
+    result = verify.run_tool("memcheck")
+    assert result["passed"] is False
+    assert "compute-sanitizer was not found" in result["why"]
+
+
+def test_a_sanitizer_that_finds_something(monkeypatch, tmp_path, capsys):
+    program = tmp_path / "compute-sanitizer"
+    program.write_text("#!/bin/sh\necho '========= ERROR SUMMARY: 3 errors'\nexit 9\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(verify, "sanitizer", lambda: str(program))
+    assert verify.run_tool("racecheck") == {"passed": False, "summary": "ERROR SUMMARY: 3 errors"}
+    assert "3 errors" in capsys.readouterr().out
+
+
+class Reporter:
+    """What `pytest_terminal_summary` writes to."""
+
+    def __init__(self, skipped):
+        self.stats = {"skipped": skipped}
+        self.lines = []
+
+    def section(self, title):
+        self.lines.append(title)
+
+    def line(self, text):
+        self.lines.append(text)
+
+
+def test_skipped_gpu_tests_are_counted_with_the_reason(monkeypatch):
+    monkeypatch.setattr(gpu, "missing", lambda: "the driver is missing")
+    reports = [type("Report", (), {"keywords": k})() for k in ({"gpu": 1}, {"gpu": 1}, {})]
+    reporter = Reporter(reports)
+    gpu.pytest_terminal_summary(reporter)
+    assert reporter.lines == ["GPU", "2 GPU tests were skipped: the driver is missing"]
