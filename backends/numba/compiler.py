@@ -11,7 +11,8 @@ Every type of argument is a compiled form of its own and costs about a second at
 Give drivers arrays for which `array.flags.carray` holds (C-contiguous, aligned, writable), numbers
 as int or float, and None for what is absent; a Python bool is a type of its own, and the slowest.
 An array that a driver writes to must share no memory with its other arguments: it is compiled on
-that understanding, so nothing is done in place under two names.
+that understanding, so nothing is done in place under two names. A total in float64 begins as
+`np.float64(0)`: run as plain Python, 0.0 and a float32 add up to a float32.
 
 Each driver declares arguments that training gives it, next to its source:
 

@@ -34,7 +34,7 @@ def chunk_total(row: Any) -> Any:
 @kernel
 def total_of(row: Any) -> Any:
     """Σ of a row, in float64."""
-    total = 0.0
+    total = np.float64(0)
     for i in range(0, row.size, CHUNK):
         total += chunk_total(row[i : i + CHUNK])
     return total
@@ -50,7 +50,7 @@ def along_rows(x: Any, partial: Any, out: Any) -> None:
         for r in range(low, min(low + step, x.shape[0])):
             partial[r, span] = total_of(x[r, span * SPAN : (span + 1) * SPAN])
     for r in range(x.shape[0]):
-        total = 0.0
+        total = np.float64(0)
         for span in range(spans):
             total += partial[r, span]
         out[r] = total
@@ -73,7 +73,7 @@ def down_columns(x: Any, partial: Any, out: Any) -> None:
         for r in range(block * ROWS, min((block + 1) * ROWS, x.shape[0])):
             add_row(x[r, left:right], partial[block, left:right])
     for c in range(x.shape[1]):
-        total = 0.0
+        total = np.float64(0)
         for block in range(blocks):
             total += partial[block, c]
         out[c] = total

@@ -42,7 +42,7 @@ def sums(row: Any, shift: Any) -> Any:
 @kernel
 def slab_sums(x: Any, k: Any, c: Any, shift: Any) -> Any:
     """Σ(x - shift) and Σ(x - shift)² of channel c of group k."""
-    first = second = 0.0
+    first = second = np.float64(0)
     for n in range(x.shape[1]):
         for i in range(0, x.shape[3], CHUNK):
             a, b = sums(x[k, n, c, i : i + CHUNK], shift)

@@ -79,7 +79,7 @@ def slab_grad_sums(
     slope: Any,
 ) -> Any:
     """Σ h and Σ h·(x - mean) of channel c of group k, h = g·act′; h is stored if `add`."""
-    s0 = s1 = 0.0
+    s0 = s1 = np.float64(0)
     relu, below = act == RELU, x.dtype.type(slope)
     for n in range(x.shape[1]):
         for lo in range(0, x.shape[3], CHUNK):

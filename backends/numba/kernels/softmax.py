@@ -49,7 +49,7 @@ def chunk_product(a: Any, b: Any) -> Any:
 @kernel
 def product_of(a: Any, b: Any) -> Any:
     """Σ a·b of two rows."""
-    total = 0.0
+    total = np.float64(0)
     for i in range(0, a.size, CHUNK):
         total += chunk_product(a[i : i + CHUNK], b[i : i + CHUNK])
     return total

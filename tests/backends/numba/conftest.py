@@ -63,6 +63,19 @@ print(sum(sum(f.stats.cache_hits.values()) for f in forms))
 
 
 @pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A cache folder of this process's own."""
+    from tinygrad_bn.backends.numba import cache, pruning
+
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
+    for function in (cache.folder, cache._warn, pruning.prune_once):
+        function.cache_clear()
+    yield cache.folder(cache.root())
+    for function in (cache.folder, cache._warn, pruning.prune_once):
+        function.cache_clear()
+
+
+@pytest.fixture
 def workshop(tmp_path):
     """A folder with the module `sample`, a cache of its own, and interpreters that use both."""
     if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":

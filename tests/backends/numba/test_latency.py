@@ -38,7 +38,7 @@ def test_the_first_step_of_the_main_job(workshop):
     """Both networks of `tinygrad-bn train`: 15 s with no cache, 3 s with one."""
     seconds, compiled = first_step(workshop)
     assert compiled > 5
-    assert seconds < 30, f"{seconds:.1f} s without a cache"  # 7 s on a machine with nothing else
+    assert seconds < 30, f"{seconds:.1f} s without a cache"  # 11 to 14 s beside other work
     for _ in range(2):
         again, compiled = first_step(workshop)
         assert compiled == 0
