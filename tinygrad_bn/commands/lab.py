@@ -28,7 +28,7 @@ _INTERVAL = 0.2  # seconds between two updates of the bar
 def run(options: Mapping[str, Any], program: str) -> None:
     """Carry out one of the three actions; `options` as the command line gave them.
 
-    Raises CommandError for what may go wrong outside, Interrupted after Ctrl-C.
+    Raises CommandError for what may go wrong outside, Interrupted after Ctrl-C or SIGTERM.
     """
     {"list": _list, "run": _run, "report": _report}[options["action"]](options, program)
 
@@ -63,9 +63,11 @@ def _run(options: Mapping[str, Any], program: str) -> None:
                     experiment, out, digits, seeds=seeds, quick=quick, watcher=watcher
                 )
             if not whole:
+                assert guard.signal is not None
                 raise Interrupted(
                     "Interrupted; everything so far is saved. Go on with the same command:\n"
-                    f"  {program} lab run {_arguments(options)}"
+                    f"  {program} lab run {_arguments(options)}",
+                    guard.signal,
                 )
     console.print(
         f"The numbers are in {out}. For the page: {program} lab report {shlex.quote(str(out))}",
