@@ -1,6 +1,7 @@
 """`tinygrad-bn lab`: what it prints, what it refuses, and how it is interrupted."""
 
 import io
+import signal
 import subprocess
 import sys
 
@@ -92,8 +93,14 @@ def test_an_interrupted_run_says_how_to_go_on_and_ends_the_same(
     assert run(*quick, tmp_path / "whole") == 0
     capsys.readouterr()
     left = iter(range(6, -1, -1))
+
+    def stop(self):
+        if next(left) == 0:
+            self._guard._note(signal.SIGINT, None)
+        return self._guard.requested
+
     with monkeypatch.context() as patched:
-        patched.setattr(command.Display, "stop", lambda self: next(left) == 0)
+        patched.setattr(command.Display, "stop", stop)
         assert run(*quick, tmp_path / "parts") == 130
     out = capsys.readouterr().out
     assert "Interrupted; everything so far is saved. Go on with the same command:" in out
