@@ -71,6 +71,31 @@ FAULTS = {
         "return z > 0 || z != z ? z : (S)0;",
         "return z < 0 || z != z ? z : (S)0;",
     ),
+    "dx keeps its mean": (
+        "batch_norm_backward.cu",
+        "(less.shift + term.c * less.slope)",
+        "(term.c * less.slope)",
+    ),
+    "the cotangent passes relu unhindered": (
+        "batch_norm_backward.cu",
+        "g = gated(g, c * map.scale + map.shift, p);",
+        "",
+    ),
+    "the sums of a cluster are those of its last block": (
+        "batch_norm_backward.cu",
+        "s1 += cluster_read",
+        "s1 = cluster_read",
+    ),
+    "the slabs of x and g overlap": (
+        "batch_norm_backward.cu",
+        "own += 2 * blockDim.x",
+        "own += blockDim.x",
+    ),
+    "the second order lacks a term": (
+        "batch_norm_second.cu",
+        "(2 * u1 * g1 - rest)",
+        "(2 * u1 * g1)",
+    ),
 }
 
 
@@ -85,10 +110,11 @@ def compare_all():
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_is_caught(name, monkeypatch):
-    changes = (FAULTS[name],)
+    change = FAULTS[name]
+    place = change[0].removesuffix(".cu") if change[0].endswith(".cu") else "batch_norm_forward"
 
     def faulty(source):
-        return library(source, changes if source == "batch_norm_forward" else ())
+        return library(source, (change,) if source == place else ())
 
     monkeypatch.setattr(simt, "library", functools.cache(faulty))
     with pytest.raises((AssertionError, LaunchError)):
