@@ -28,7 +28,8 @@ from .planning import (
 )
 
 CLUSTERS = (1, 4, 8)
-"""Blocks of a cluster that kernels are compiled for."""
+"""Blocks of a cluster that kernels are compiled for. Each size is a kernel of its own to compile,
+so the slower ones, of single elements and of doubles, have only the first and the last."""
 TILE_BYTES = 128
 """Neighbouring channels that a tile takes along, in bytes: whole lines of memory."""
 MOST_WIDTH = 32
@@ -162,7 +163,7 @@ def _resident(tiles: _Tiles, slabs: int, limits: DeviceLimits) -> NormalizationL
     """The smallest cluster that leaves room for a second block on the multiprocessor and gives all
     of them something to do; failing that the largest; None if a tile fits in none."""
     found = None
-    for cluster in CLUSTERS:
+    for cluster in _clusters(tiles.dtype, tiles.v):
         if cluster > limits.cluster or tiles.number * cluster > limits.grid[0]:
             continue
         chunk = ceil_div(tiles.items, cluster)
@@ -179,6 +180,11 @@ def _resident(tiles: _Tiles, slabs: int, limits: DeviceLimits) -> NormalizationL
         if busy and shared <= limits.shared_per_multiprocessor // 2 - RESERVED:
             break
     return found
+
+
+def _clusters(dtype: str, v: int) -> tuple[int, ...]:
+    """The sizes of clusters that there are kernels for."""
+    return CLUSTERS if v > 1 and dtype != "float64" else (CLUSTERS[0], CLUSTERS[-1])
 
 
 def _split(tiles: _Tiles, limits: DeviceLimits) -> NormalizationLaunch | None:
@@ -204,17 +210,26 @@ def _split(tiles: _Tiles, limits: DeviceLimits) -> NormalizationLaunch | None:
     )
 
 
-def _split_arguments() -> list[str]:
+def _walks() -> list[tuple[str, str, int]]:
+    """Every dtype, walk and length of vectors."""
     return [
-        f"<{C_TYPES[dtype]}, {walk}<{v}>>"
+        (dtype, walk, v)
         for dtype, walk in product(C_TYPES, ("Planes", "Rows"))
         for v in (1, VECTOR_BYTES // ITEM_SIZES[dtype])
     ]
 
 
+def _split_arguments() -> list[str]:
+    return [f"<{C_TYPES[dtype]}, {walk}<{v}>>" for dtype, walk, v in _walks()]
+
+
 def _resident_arguments(cluster: int) -> list[str]:
-    sizes = [c for c in CLUSTERS if c <= cluster]
-    return [f"{a[:-1]}, {c}>" for a in _split_arguments() for c in sizes]
+    return [
+        f"<{C_TYPES[dtype]}, {walk}<{v}>, {c}>"
+        for dtype, walk, v in _walks()
+        for c in _clusters(dtype, v)
+        if c <= cluster
+    ]
 
 
 def _instances(resident: tuple[str, ...], split: tuple[str, ...], cluster: int) -> list[str]:

@@ -26,10 +26,13 @@ SHAPES = ((16, 3), (33, 5), (2, 3, 4, 4), (5, 7, 9, 3), (2, 4, 129, 65), (64, 2,
 def normalizations() -> None:
     """Forward, backward and second order in every layout, dtype, activation and extra."""
     rng = np.random.default_rng(0)
+    extras = list(itertools.product((None, "relu"), (False, True), (False, True)))
     for shape, dtype, last in itertools.product(SHAPES, ("float32", "float16", "float64"), (0, 1)):
+        if shape == SHAPES[-1] and dtype != "float32":
+            continue
         axis = len(shape) - 1 if last else 1
-        for extras in itertools.product((None, "relu"), (False, True), (False, True)):
-            _normalize(rng, shape, dtype, axis, *extras)
+        for extra in extras if shape != SHAPES[-1] else (extras[0], extras[-1]):
+            _normalize(rng, shape, dtype, axis, *extra)
 
 
 def _normalize(

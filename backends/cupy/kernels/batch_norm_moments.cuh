@@ -31,7 +31,7 @@ __device__ inline void read_part(L walk, const T* __restrict__ x, const S* __res
     Sum<S> count[LANES], total[LANES];
     int items = 0;
     Pack<T, V>* own = slab + threadIdx.x;
-#pragma unroll(LANES > 4 ? 2 : 4)
+#pragma unroll(LANES > 4 ? 1 : V > 1 ? 2 : 4)
     for (; walk.more(); walk.next(), ++items, own += blockDim.x) {
         Pack<T, V> pack = load<V>(x + walk.offset);
         *own = pack;

@@ -15,9 +15,11 @@ template <> struct Narrow<Half> { __device__ static Half of(float x) { return fl
 template <> struct Narrow<float> { __device__ static float of(float x) { return x; } };
 template <> struct Narrow<double> { __device__ static double of(double x) { return x; } };
 
-template <typename S> __device__ inline S infinity();
-template <> __device__ inline float infinity<float>() { return __builtin_huge_valf(); }
-template <> __device__ inline double infinity<double>() { return __builtin_huge_val(); }
+// ∞: there are no headers to take it from.
+template <typename S> __device__ inline S infinity() {
+    S large = sizeof(S) == 4 ? (S)3e38 : (S)1.5e308;
+    return large * large;
+}
 
 // V neighbours in memory, read and written at once.
 template <typename T, int V> struct alignas(sizeof(T) * V) Pack {

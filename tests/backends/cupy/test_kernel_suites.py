@@ -7,7 +7,7 @@ prove of a backend, they prove here of the CUDA sources.
 import pytest
 
 from benchmarks import accuracy_sweep
-from tests.backends.cupy.simt.backend import SimtBackend
+from tests.backends.cupy.simt import backend as simt  # noqa: F401  (registers the backend)
 from tests.backends.cupy.simt.library import has_compiler
 from tests.helpers import integers, normal
 from tests.normalization import test_gradients as gradients
@@ -17,12 +17,9 @@ from tests.ops import test_affine as affine
 from tests.ops import test_classification as classification
 from tests.optim import test_optimizers as optimizers
 from tinygrad_bn import use_backend
-from tinygrad_bn.backend import register_backend
 from tinygrad_bn.testing import check_backend
 
 pytestmark = pytest.mark.skipif(not has_compiler(), reason="no C++ compiler to run kernels with")
-
-register_backend("simt", SimtBackend)
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ from tinygrad_bn.backends.numpy import NumPyBackend
 
 from tests.backends.cupy.devices import SMALL
 from tests.backends.cupy.simt.library import library
+from tinygrad_bn.backend import register_backend
 from tinygrad_bn.backend.generator import HostGenerator
 
 
@@ -49,3 +50,6 @@ class SimtBackend(CuPyNormalization, CuPyActivation, CuPyAffine, CuPyOptim, NumP
         self.launches.append(launch)
         self.seed += 1
         library(launch.source).launch(launch, arguments, self.seed)
+
+
+register_backend("simt", SimtBackend)

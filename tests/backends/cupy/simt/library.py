@@ -85,6 +85,8 @@ def text_of(source: str, changes: tuple[tuple[str, str, str], ...] = ()) -> dict
         files[name] = files[name].replace(old, new)
     files = {name: text for name, text in files.items() if _needed(name, source)}
     names = PROBES if source == "probe" else instances(source, CLUSTER)
+    if changes:  # for one comparison, in single precision
+        names = [name for name in names if "<float" in name]
     entries = ",\n    ".join(f"SIMT_ENTRY({name})" for name in names)
     files["main.cc"] = (
         f'#include "simt.h"\n#include "{source}.cu"\n#include "simt_library.h"\n'

@@ -170,19 +170,44 @@ inline void prepare(Cluster& c, Dim first, unsigned threads, std::size_t shared)
     }
 }
 
+// Runs fibers of a group, which stands in `order` from `first` on, until all of them wait for others
+// (or, if not `far`, once), shuffled anew each time.
+inline void run_group(std::vector<Fiber*>& order, std::size_t first, std::size_t count, bool far,
+                      std::mt19937& random) {
+    for (bool again = true; again;) {
+        again = false;
+        for (std::size_t i = count - 1; i > 0; --i)
+            std::swap(order[first + i], order[first + random() % (i + 1)]);
+        for (std::size_t i = first; i < first + count; ++i) {
+            if (order[i]->state == READY) run_fiber(*order[i]);
+        }
+        if (far) {
+            Fiber* lane = order[first];
+            again = release(lane - lane->lane, count, AT_WARP, true);
+        }
+    }
+}
+
+// Either all threads take turns, or one warp after the other runs as far as it can: the first finds
+// what a slow neighbour would break, the second what a fast one would.
 inline void run_cluster(Cluster& c, unsigned threads, std::size_t shared, std::mt19937& random) {
     std::vector<Fiber*> order;
     for (Fiber& fiber : c.fibers) order.push_back(&fiber);
+    std::vector<std::size_t> warps;
+    for (std::size_t i = 0; i < order.size(); i += WARP_SIZE) warps.push_back(i);
     cluster = &c;
+    const bool far = random() % 2 == 0;
     for (;;) {
-        for (std::size_t i = order.size() - 1; i > 0; --i)
-            std::swap(order[i], order[random() % (i + 1)]);
-        bool ended = true;
-        for (Fiber* fiber : order) {
-            if (fiber->state == READY) run_fiber(*fiber);
-            ended = ended && fiber->state == DONE;
+        if (far) {
+            for (std::size_t i = warps.size() - 1; i > 0; --i)
+                std::swap(warps[i], warps[random() % (i + 1)]);
+            for (std::size_t first : warps) run_group(order, first, WARP_SIZE, true, random);
+        } else {
+            run_group(order, 0, order.size(), false, random);
         }
         if (!failure.empty()) throw std::runtime_error(failure);
+        bool ended = true;
+        for (const Fiber& fiber : c.fibers) ended = ended && fiber.state == DONE;
         if (ended) break;
         if (!release_some(c, threads)) throw std::runtime_error(stuck(c));
     }
