@@ -53,7 +53,7 @@ def codes(function, seen=None):
     [("float32", "default"), ("float64", "default"), ("float32", "omp"), ("float32", "workqueue")],
 )
 def test_the_bits_do_not_depend_on_threads(workshop, dtype, layer):
-    """1, 2, 3 and 8 threads and the serial form; the default layer is tbb where it is installed."""
+    """1, 2, 3 and 8 threads and the serial form; on the layer that is there."""
     workshop.run(
         f"from tests.backends.numba import bits; bits.check({dtype!r})",
         TINYGRAD_BN_NUM_THREADS="8",
