@@ -18,9 +18,8 @@ from .elementwise_planning import (
     plan_total,
 )
 from .launch import Launch, contiguous
-from .planning import C_TYPES, VECTOR_BYTES, DeviceLimits
+from .planning import C_TYPES, NAMES, VECTOR_BYTES, DeviceLimits
 
-FLOATS = "efd"
 ENTROPY, ELEMENTWISE = "cross_entropy", "elementwise"
 
 
@@ -37,7 +36,7 @@ def run_epilogue(B: Any, x: Any, bias: Any, out: Any, relu: bool) -> bool:
     columns = x.shape[-1] if x.ndim and bias is not None else x.size
     arrays = [a for a in (x, bias, out) if a is not None]
     aligned = all(B.address(a) % VECTOR_BYTES == 0 for a in arrays)
-    name = x.dtype.name
+    name = NAMES[x.dtype.char]
     if x.size == 0 or x.size > np.iinfo(np.int32).max:
         return False
     flat = plan_epilogue(name, x.size, columns, aligned, B.limits)
@@ -58,14 +57,14 @@ class CuPyActivation(ActivationReference):
 
     def relu(self, x: Any) -> Any:
         """One kernel for arrays that are contiguous."""
-        if x.dtype.char not in FLOATS or not x.flags.c_contiguous:
+        if x.dtype.char not in NAMES or not x.flags.c_contiguous:
             return super().relu(x)
         out = self.empty(x.shape, dtype=x.dtype)
         return out if run_epilogue(self, x, None, out, True) else super().relu(x)
 
     def class_cross_entropy(self, x: Any, target: Any, *, reduction: str) -> tuple[Any, Any]:
         """Losses and slope in one kernel that reads the logits twice; their sum in another."""
-        if x.dtype.char not in FLOATS or x.size == 0 or target.dtype.char not in "lq":
+        if x.dtype.char not in NAMES or x.size == 0 or target.dtype.char not in "lq":
             return super().class_cross_entropy(x, target, reduction=reduction)
         x, target = contiguous(self.xp, x), contiguous(self.xp, target)
         samples, classes = (x.shape[0], x.shape[1]) if x.ndim > 1 else (1, x.shape[0])
@@ -94,10 +93,10 @@ class CuPyActivation(ActivationReference):
         sizes: tuple[Any, ...] = np.int64(samples), np.int32(classes)
         if inner == 1:
             aligned = all(self.address(a) % VECTOR_BYTES == 0 for a in (x, slope))
-            flat = plan_entropy_rows(x.dtype.name, samples, classes, aligned, self.limits)
+            flat = plan_entropy_rows(NAMES[x.dtype.char], samples, classes, aligned, self.limits)
             kernel, sizes = "entropy_rows", (*sizes, np.int32(flat is not None and flat.together))
         else:
-            flat = plan_flat(samples * inner, f"<{C_TYPES[x.dtype.name]}>", self.limits)
+            flat = plan_flat(samples * inner, f"<{C_TYPES[NAMES[x.dtype.char]]}>", self.limits)
             kernel, sizes = "entropy_columns", (*sizes, np.int64(inner))
         if flat is None:
             return False
@@ -107,7 +106,7 @@ class CuPyActivation(ActivationReference):
     def _total_loss(self, losses: Any, dtype: Any, divisor: int) -> Any:
         """Σ losses/divisor."""
         out = self.empty((), dtype=dtype)
-        flat = plan_total(dtype.name, losses.size, self.limits)
+        flat = plan_total(NAMES[dtype.char], losses.size, self.limits)
         sizes = np.int64(losses.size), np.float64(divisor)
         self.launch(flat_launch(ENTROPY, "total_loss", flat), losses, out, *sizes)
         return out
@@ -115,7 +114,7 @@ class CuPyActivation(ActivationReference):
     def dropout_mask(self, generator: Any, shape: tuple[int, ...], p: float, dtype: Any) -> Any:
         """One kernel, whose numbers depend on the generator's next key and their place alone."""
         mask = self.empty(shape, dtype=dtype)
-        flat = plan_mask(mask.dtype.name, mask.size, self.limits)
+        flat = plan_mask(NAMES[mask.dtype.char], mask.size, self.limits)
         if mask.size == 0 or flat is None:
             return super().dropout_mask(generator, shape, p, dtype)
         numbers = np.int64(mask.size), np.uint64(generator.key()), np.float64(p)

@@ -6,7 +6,8 @@ from typing import Any
 
 from tinygrad_bn.backend.reference_affine import AffineReference
 
-from .activation import FLOATS, run_epilogue
+from .activation import run_epilogue
+from .planning import NAMES
 
 
 class CuPyAffine(AffineReference):
@@ -19,7 +20,7 @@ class CuPyAffine(AffineReference):
             return out
         fits = (
             bias.dtype == out.dtype
-            and bias.dtype.char in FLOATS
+            and bias.dtype.char in NAMES
             and bias.flags.c_contiguous
             and out.flags.c_contiguous
         )

@@ -13,7 +13,7 @@ from tinygrad_bn.backend.normalization_plan import NormalizationPlan
 from .launch import Launch, contiguous
 from .normalization_layout import Layout, layout_of, memory_order
 from .normalization_planning import NormalizationLaunch, plan_normalization
-from .planning import MOST_THREADS, VECTOR_BYTES, DeviceLimits
+from .planning import MOST_THREADS, NAMES, VECTOR_BYTES, DeviceLimits
 
 ACTIVATIONS = {None: 0, "relu": 1, "leaky_relu": 2}
 PROBLEM = np.dtype(
@@ -69,7 +69,7 @@ def covers(plan: NormalizationPlan, x: Any) -> bool:
         plan.center
         and plan.ghost is None
         and plan.param_axis == last
-        and x.dtype.char in "efd"
+        and x.dtype.char in NAMES
         and 0 not in x.shape
     )
 
@@ -116,7 +116,7 @@ class Call:
         at most so many threads in a block."""
         address = self.B.address
         aligned = all(a is None or address(a) % VECTOR_BYTES == 0 for a in self.data)
-        name = self.data[0].dtype.name
+        name = NAMES[self.data[0].dtype.char]
         return _planned(self.layout, name, aligned, slabs, self.B.limits, most)
 
     def start(

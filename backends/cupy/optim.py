@@ -11,7 +11,7 @@ from tinygrad_bn.backend.reference_optim import Arrays, OptimReference
 
 from .elementwise_planning import OPTIMIZER_CHUNK, TABLE_ROWS, first_blocks, plan_optimizer
 from .launch import Launch, contiguous
-from .planning import DeviceLimits
+from .planning import NAMES, DeviceLimits
 
 SOURCE = "optimizers"
 
@@ -127,26 +127,29 @@ class CuPyOptim(OptimReference):
         rows = [(*row, extra) for *row, extra in zip(*arrays, extras, strict=True)]
         if not all(_serves(*row[:-1]) for row in rows):
             return False
-        for dtype in sorted({row[0].dtype.name for row in rows}):
-            kind = [row for row in rows if row[0].dtype.name == dtype and row[0].size]
+        for char in sorted({row[0].dtype.char for row in rows}, reverse=True):
+            kind = [row for row in rows if row[0].dtype.char == char and row[0].size]
             for start in range(0, len(kind), TABLE_ROWS):
-                self._launch_rows(kernel, table, dtype, kind[start : start + TABLE_ROWS], options)
+                part = kind[start : start + TABLE_ROWS]
+                self._launch_rows(kernel, table, NAMES[char], part, options)
         return True
 
     def _launch_rows(
         self, kernel: str, table: Any, dtype: str, rows: list[tuple[Any, ...]], options: Any
     ) -> None:
         """One launch for the rows of one table."""
-        filled, copies = np.zeros((), table), []
-        for i, (p, g, *state, extra) in enumerate(rows):
-            copies.append(contiguous(self.xp, g))
-            for k, a in enumerate((p, copies[-1], *state)):
-                filled["array"][k, i] = 0 if a is None else self.address(a)
-            for name, value in extra.items():
-                filled[name][..., i] = value
-            filled["size"][i] = p.size
-        first = first_blocks([p.size for p, *_ in rows])
-        filled["first"][: len(first)] = first
+        params, grads, *state, extras = zip(*rows, strict=True)
+        arrays = params, [contiguous(self.xp, g) for g in grads], *state
+        sizes = [p.size for p in params]
+        first = first_blocks(sizes)
+        filled, n = np.zeros((), table), len(rows)
+        filled["array"][:, :n] = [
+            [0 if a is None else self.address(a) for a in column] for column in arrays
+        ]
+        filled["size"][:n] = sizes
+        filled["first"][: n + 1] = first
+        for name in extras[0]:
+            filled[name][..., :n] = np.transpose([extra[name] for extra in extras])
         flat = plan_optimizer(dtype, first[-1], self.limits)
         self.launch(
             Launch(SOURCE, kernel + flat.instance, flat.grid, flat.block), filled[()], options
@@ -157,7 +160,7 @@ def _serves(p: Any, g: Any, *state: Any) -> bool:
     """Whether a kernel can change p and its state in place: one dtype, contiguous."""
     changed = [p, *(a for a in state if a is not None)]
     return (
-        p.dtype.char in "efd"
+        p.dtype.char in NAMES
         and g.dtype == p.dtype
         and g.shape == p.shape
         and all(a.dtype == p.dtype and a.shape == p.shape for a in changed)

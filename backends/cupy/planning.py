@@ -19,6 +19,8 @@ RESERVED = 1024
 
 C_TYPES = {"float16": "Half", "float32": "float", "float64": "double"}
 ITEM_SIZES = {"float16": 2, "float32": 4, "float64": 8}
+NAMES = {"e": "float16", "f": "float32", "d": "float64"}
+"""Dtypes by their characters: NumPy works out `dtype.name` anew each time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,9 +108,10 @@ __global__ void CLUSTER(BLOCKS) __launch_bounds__(MOST_THREADS, 1)
     Pack<T, V>* own = slab + threadIdx.x;
 #pragma unroll(LANES > 4 ? 1 : 2)
     for (L at = walk; at.more(); at.next(), own += 2 * blockDim.x) {
-        own[0] = load<V>(g + at.offset);
-        own[blockDim.x] = load<V>(x + at.offset);
-        add_item(sums, at, own[0], own[blockDim.x], map, weights, p);
+        Pack<T, V> gs = load<V>(g + at.offset), xs = load<V>(x + at.offset);
+        own[0] = gs;
+        own[blockDim.x] = xs;
+        add_item(sums, at, gs, xs, map, weights, p);
     }
 #pragma unroll
     for (int n = 0; n < 2; ++n) {
@@ -139,8 +140,10 @@ __global__ void CLUSTER(BLOCKS) __launch_bounds__(MOST_THREADS, 1)
     Projection<S> away[LANES];
     projections(away, walk, deviation, found, p.width, count, p);
     own = slab + threadIdx.x;
-    for (L at = walk; at.more(); at.next(), own += 2 * blockDim.x)
-        write_dx(at, own[0], own[blockDim.x], map, away, weights, dx, p);
+    for (L at = walk; at.more(); at.next(), own += 2 * blockDim.x) {
+        Pack<T, V> gs = own[0], xs = own[blockDim.x];
+        write_dx(at, gs, xs, map, away, weights, dx, p);
+    }
     cluster_barrier();  // a block's shared memory has to outlive the reading of others
 }
 

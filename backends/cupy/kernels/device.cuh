@@ -40,8 +40,8 @@ __device__ inline int cluster_rank() {
 
 // A barrier of all threads of the cluster, after which they see each other's shared memory.
 __device__ inline void cluster_barrier() {
-    asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
-    asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
+    asm volatile("barrier.cluster.arrive.release;" ::: "memory");
+    asm volatile("barrier.cluster.wait.acquire;" ::: "memory");
 }
 
 // The number that a block of the cluster keeps where this block keeps `*own`.

@@ -16,6 +16,7 @@ import sys
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from cuda.bindings import nvrtc
 from tinygrad_bn.backends.cupy.instances import SOURCES, instances
@@ -91,12 +92,27 @@ def compile_text(text: str, names: list[str], capability: str) -> list[Compiled]
 
     Raises CompileError with the compiler's log.
     """
-    options = [
-        *OPTIONS,
-        f"-I{KERNELS}",
-        f"--gpu-architecture=sm_{capability.replace('.', '')}",
-        "--ptxas-options=--verbose",
-    ]
+    program, report = _compiled(text, names, f"sm_{capability}", "--ptxas-options=--verbose")
+    symbols = {nvrtc.nvrtcGetLoweredName(program, n.encode())[1].decode(): n for n in names}
+    nvrtc.nvrtcDestroyProgram(program)
+    return parse(report, symbols)
+
+
+def assembly(source: str, instance: str, capability: str) -> str:
+    """An instance as PTX.   Raises CompileError."""
+    text = (KERNELS / f"{source}.cu").read_text()
+    program, _ = _compiled(text, [instance], f"compute_{capability}")
+    _, size = nvrtc.nvrtcGetPTXSize(program)
+    ptx = bytes(size)
+    nvrtc.nvrtcGetPTX(program, ptx)
+    nvrtc.nvrtcDestroyProgram(program)
+    return ptx.decode()
+
+
+def _compiled(text: str, names: list[str], architecture: str, *more: str) -> tuple[Any, str]:
+    """A program and the compiler's log."""
+    place = f"--gpu-architecture={architecture.replace('.', '')}"
+    options = [*OPTIONS, f"-I{KERNELS}", place, *more]
     _, program = nvrtc.nvrtcCreateProgram(text.encode(), b"kernels.cu", 0, None, None)
     for name in names:
         nvrtc.nvrtcAddNameExpression(program, name.encode())
@@ -107,9 +123,7 @@ def compile_text(text: str, names: list[str], capability: str) -> list[Compiled]
     report = log.decode().rstrip("\0 ")
     if result != nvrtc.nvrtcResult.NVRTC_SUCCESS:
         raise CompileError(report)
-    symbols = {nvrtc.nvrtcGetLoweredName(program, n.encode())[1].decode(): n for n in names}
-    nvrtc.nvrtcDestroyProgram(program)
-    return parse(report, symbols)
+    return program, report
 
 
 def parse(report: str, symbols: dict[str, str]) -> list[Compiled]:

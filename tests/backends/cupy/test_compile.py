@@ -19,6 +19,7 @@ pytest.importorskip("cuda.bindings.nvrtc", reason="NVRTC is not installed")
 from tests.backends.cupy.compiling import (
     CAPABILITIES,
     CompileError,
+    assembly,
     batches,
     compile_batch,
     compile_text,
@@ -75,6 +76,30 @@ def test_records_are_those_of_the_kernels():
         assert compile_text(text, ["empty"], "9.0")[0].instance == "empty"
     assert ADAM_TABLE.itemsize + ADAPTION.itemsize <= PARAMETER_BYTES
     assert PROBLEM.itemsize + 16 * np.dtype(np.uintp).itemsize <= PARAMETER_BYTES
+
+
+RESIDENT = ("batch_norm_forward", "forward_resident"), ("batch_norm_backward", "backward_resident")
+
+
+@pytest.mark.parametrize(("source", "kernel"), RESIDENT)
+def test_resident_kernels_move_16_bytes_at_a_time(source, kernel):
+    for arguments, suffix in (("float, Planes<4>", "v4.f32"), ("Half, Planes<8>", "v4.u32")):
+        ptx = assembly(source, f"{kernel}<{arguments}, 8>", "9.0")
+        for access in ("ld.global.nc", "st.global", "ld.shared", "st.shared"):
+            assert f"{access}.{suffix}" in ptx
+        assert "ld.shared.f32" not in ptx
+        assert "ld.shared.u16" not in ptx
+        assert ".local" not in ptx
+
+
+@pytest.mark.parametrize(("source", "kernel"), RESIDENT)
+def test_clusters_are_compiled_into_the_instance(source, kernel):
+    for blocks in (1, 4, 8):
+        ptx = assembly(source, f"{kernel}<float, Planes<4>, {blocks}>", "10.0")
+        assert f".reqnctapercluster {blocks}, 1, 1" in ptx
+        assert ptx.count("barrier.cluster.arrive") == ptx.count("barrier.cluster.wait") == 2
+        assert ptx.count("ld.shared::cluster.f64") >= 1
+    assert "cluster" not in assembly(source, f"{kernel}<float, Planes<4>, 1>", "8.0")
 
 
 def test_what_does_not_compile_is_reported():
