@@ -54,7 +54,9 @@ def pytest_collection_modifyitems(items):
 
 def pytest_terminal_summary(terminalreporter):
     """Say how many tests were skipped for want of a GPU, and why there is none."""
-    skipped = [r for r in terminalreporter.stats.get("skipped", []) if "gpu" in r.keywords]
+    skipped = [
+        r for r in terminalreporter.stats.get("skipped", []) if "gpu" in getattr(r, "keywords", ())
+    ]
     if skipped:
         terminalreporter.section("GPU")
         terminalreporter.line(f"{len(skipped)} GPU tests were skipped: {missing()}")

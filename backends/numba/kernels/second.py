@@ -22,58 +22,50 @@ from .stream import CHUNK
 
 
 @kernel
-def second_sums(
-    u: Any,
-    g: Any,
-    x: Any,
-    mean: Any,
-    scale: Any,
-    offset: Any,
-    act: Any,
-    relu: Any,
-    below: Any,
-) -> Any:
+def plain_sums(u: Any, h: Any, x: Any, mean: Any) -> Any:
     """Σu, Σu·(x - mean), Σh, Σh·(x - mean), Σu·h of a chunk."""
-    zero = x.dtype.type(0)
-    u0 = u1 = h0 = h1 = uh = zero
+    u0 = u1 = h0 = h1 = uh = x.dtype.type(0)
     for i in range(x.size):
         d = minus(x[i], mean)
-        passes = act == 0 or d * scale + offset > zero
-        h = g[i] if passes else (zero if relu else g[i] * below)
         u0 += u[i]
         u1 += u[i] * d
-        h0 += h
-        h1 += h * d
-        uh += u[i] * h
+        h0 += h[i]
+        h1 += h[i] * d
+        uh += u[i] * h[i]
     return u0, u1, h0, h1, uh
 
 
 @kernel
-def write_second(
-    u: Any,
-    g: Any,
-    x: Any,
-    dg: Any,
-    dx: Any,
-    mean: Any,
-    scale: Any,
-    offset: Any,
-    act: Any,
-    relu: Any,
-    below: Any,
-    terms: Any,
-) -> None:
-    """dg and dx of a chunk."""
-    zero = x.dtype.type(0)
+def write_plain(u: Any, h: Any, x: Any, dg: Any, dx: Any, mean: Any, terms: Any) -> None:
+    """dg, before the gate, and dx of a chunk."""
     q, r, s = terms[0], terms[1], terms[2]
     v, w, y, z = terms[3], terms[4], terms[5], terms[6]
     for i in range(x.size):
         d = minus(x[i], mean)
-        passes = act == 0 or d * scale + offset > zero
-        h = g[i] if passes else (zero if relu else g[i] * below)
-        e = q * u[i] + (r * d + s)
-        dg[i] = e if passes else (zero if relu else e * below)
-        dx[i] = v * h + (w * u[i] + (y * d + z))
+        dg[i] = q * u[i] + (r * d + s)
+        dx[i] = v * h[i] + (w * u[i] + (y * d + z))
+
+
+@kernel
+def pass_gate(
+    g: Any, x: Any, mean: Any, scale: Any, offset: Any, relu: Any, below: Any, h: Any
+) -> None:
+    """h = g·act′(z) of a chunk."""
+    zero = x.dtype.type(0)
+    for i in range(x.size):
+        z = minus(x[i], mean) * scale + offset
+        h[i] = g[i] if z > zero else (zero if relu else g[i] * below)
+
+
+@kernel
+def gate_in_place(
+    h: Any, x: Any, mean: Any, scale: Any, offset: Any, relu: Any, below: Any
+) -> None:
+    """h·act′(z) of a chunk."""
+    zero = x.dtype.type(0)
+    for i in range(x.size):
+        z = minus(x[i], mean) * scale + offset
+        h[i] = h[i] if z > zero else (zero if relu else h[i] * below)
 
 
 @kernel
@@ -130,36 +122,26 @@ def second(
         k, c, j = i // channels, i % channels, i % gamma.size
         centre, scale, offset = affine(mean, low, rstd, gamma, beta, i, j, x)
         sums, terms = np.zeros(5, np.float64), np.empty(7, np.float64)
+        gates = np.empty(CHUNK, x.dtype)
         for n in range(x.shape[1]):
             for a in range(0, x.shape[3], CHUNK):
-                part = second_sums(
-                    u[k, n, c, a : a + CHUNK],
-                    g[k, n, c, a : a + CHUNK],
-                    x[k, n, c, a : a + CHUNK],
-                    centre,
-                    scale,
-                    offset,
-                    act,
-                    relu,
-                    below,
-                )
+                us, xs = u[k, n, c, a : a + CHUNK], x[k, n, c, a : a + CHUNK]
+                hs = g[k, n, c, a : a + CHUNK]
+                if act:
+                    pass_gate(hs, xs, centre, scale, offset, relu, below, gates[: xs.size])
+                    hs = gates[: xs.size]
+                part = plain_sums(us, hs, xs, centre)
                 for m in range(5):
                     sums[m] += part[m]
         dgamma[i] = solve(sums, size, center, rstd[i], gamma[j], low[i], v[j], t[j], terms)
         factors = terms.astype(x.dtype)
         for n in range(x.shape[1]):
             for a in range(0, x.shape[3], CHUNK):
-                write_second(
-                    u[k, n, c, a : a + CHUNK],
-                    g[k, n, c, a : a + CHUNK],
-                    x[k, n, c, a : a + CHUNK],
-                    dg[k, n, c, a : a + CHUNK],
-                    dx[k, n, c, a : a + CHUNK],
-                    centre,
-                    scale,
-                    offset,
-                    act,
-                    relu,
-                    below,
-                    factors,
-                )
+                us, xs = u[k, n, c, a : a + CHUNK], x[k, n, c, a : a + CHUNK]
+                hs, out = g[k, n, c, a : a + CHUNK], dg[k, n, c, a : a + CHUNK]
+                if act:
+                    pass_gate(hs, xs, centre, scale, offset, relu, below, gates[: xs.size])
+                    hs = gates[: xs.size]
+                write_plain(us, hs, xs, out, dx[k, n, c, a : a + CHUNK], centre, factors)
+                if act:
+                    gate_in_place(out, xs, centre, scale, offset, relu, below)

@@ -9,7 +9,7 @@ import pytest
 
 import tinygrad_bn as tg
 from tinygrad_bn.backend import BackendUnavailableError, available_backends, get_backend
-from tinygrad_bn.commands.backends import describe
+from tinygrad_bn.commands.backends import describe, load
 
 
 def refused(name="cupy"):
@@ -104,11 +104,12 @@ def test_nothing_else_is_affected(pretend):
 
 def test_the_command_shows_it(pretend):
     pretend(driver=0)
-    runs, _, _, reason = describe("cupy")
-    assert runs == "no"
+    backend, reason = load("cupy")
+    assert backend is None
     assert "the driver is missing" in reason
     pretend()
-    assert describe("cupy") == ("yes", "cupy 14.2.0", "cuda:0 (Pretend H100)", "")
+    backend, _ = load("cupy")
+    assert describe(backend) == ("cupy 14.2.0", "cuda:0 (Pretend H100)", "")
 
 
 # ------------------------------------------------------------------------------------- devices
