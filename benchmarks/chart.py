@@ -15,7 +15,7 @@ def draw(results: list[Result], path: Path) -> None:
     from matplotlib import pyplot
 
     rows = [(f"{r.workload}: {r.case}, {p}", r, p) for r in results for p in r.ratios][::-1]
-    figure, axes = pyplot.subplots(figsize=(8, 0.6 + 0.4 * len(rows)), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=(9, 1 + 0.24 * len(rows)), layout="constrained")
     for y, (_, r, peer) in enumerate(rows):
         color = {None: "tab:gray", True: "tab:blue", False: "tab:red"}[r.reached(peer)]
         axes.barh(y, r.ratios[peer], color=color)
@@ -24,6 +24,8 @@ def draw(results: list[Result], path: Path) -> None:
     axes.set_yticks(range(len(rows)), [name for name, *_ in rows])
     axes.axvline(1, color="tab:gray", linewidth=0.8)
     axes.set_xscale("log")
-    axes.set_xlabel("their time / our time (black: target; red: missed)")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.set_ylim(-0.7, len(rows) - 0.3)
+    axes.set_xlabel("their time / our time\n(black: target; red: missed)")
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
