@@ -15,6 +15,7 @@ import math
 import os
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -32,19 +33,22 @@ class Block(np.ndarray):
     """Owns memory."""
 
 
+_returned: deque[Any] = deque()
+
+
 class Lease(np.ndarray):
     """A block in use."""
 
-    def __del__(self) -> None:
-        """Give the block back; this may run at any moment, so it only notes it."""
-        if type(self.base) is Block:
-            _returned.append(self.base)
+    def __del__(self, note: Callable[[Any], None] = _returned.append, block: type = Block) -> None:
+        """Give the block back; this may run at any moment, also when this module is gone, so it
+        only notes it."""
+        if type(self.base) is block:
+            note(self.base)
 
 
-_returned: deque[Block] = deque()
 _free: dict[int, list[Block]] = {}
 _kept = 0
-_lock = threading.Lock()
+_lock = threading.RLock()  # a signal's handler may ask for memory too
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> Any:
@@ -114,7 +118,7 @@ def _collect() -> None:
 def _after_fork() -> None:
     """The parent's thread that held the lock is not in the child."""
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):

@@ -76,7 +76,7 @@ class NumbaNormalization(NumPyNormalization):
             out,
             stats,
             int(plan.center),
-            plan.eps,
+            float(dtype.type(plan.eps)),
             _ACTIVATION[plan.activation],
             plan.slope,
         )
@@ -94,7 +94,11 @@ class NumbaNormalization(NumPyNormalization):
         statistics = np.empty((4, *plan.kept(x.shape)), dtype)
         kernels = rows if form.rows else slabs
         kernels.statistics(
-            x.size, form.view(x, dtype), int(plan.center), plan.eps, statistics.reshape(4, -1)
+            x.size,
+            form.view(x, dtype),
+            int(plan.center),
+            float(dtype.type(plan.eps)),
+            statistics.reshape(4, -1),
         )
         mean, low, var, _ = statistics
         return mean, low, var, None
@@ -122,7 +126,7 @@ class NumbaNormalization(NumPyNormalization):
             x.size,
             seen,
             _flat(mean, n, 0.0, dtype),
-            _constant(n, 0.0, dtype),
+            _constant(mean.size, 0.0, dtype),
             rstd,
             _flat(gamma, n, 1.0, dtype),
             _flat(beta, n, 0.0, dtype),

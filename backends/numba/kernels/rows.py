@@ -1,7 +1,8 @@
 """Normalization of x of shape (G, R, W): statistics, map, and both.
 
 A row of W numbers is one or more rows of C neighbouring channels; G is 1 for batch norm, the number
-of groups for ghost batches, which have statistics of their own and share gamma and beta.
+of groups for ghost batches, which have statistics of their own and share gamma and beta: statistic
+i has the parameters i mod their number.
 
 Rows are dealt to strips, how many depends on the shape alone: a strip is summed by one thread, and
 strips are added in their order, so the number of threads leaves no trace. In a strip four rows are
@@ -158,13 +159,13 @@ def statistics(x: Any, center: Any, eps: Any, stats: Any) -> None:
     for k in range(x.shape[0]):
         rows, strips = x[k], strips_of(x[k])
         shift = first_shift(rows, channels, center)
-        for _ in range(2):
+        for again in range(2):
             totals = np.zeros((strips, 2, shift.size), np.float64)
             for t in prange(strips):
                 part = rows[len(rows) * t // strips : len(rows) * (t + 1) // strips]
                 add_strip(part, shift, np.zeros((2, shift.size), x.dtype), totals[t])
             merge(totals, channels)
-            if not (center and move_shift(totals, n, channels, shift)):
+            if again or not (center and move_shift(totals, n, channels, shift)):
                 break
         finish(totals, shift, n, center, eps, stats, k, channels)
 
@@ -186,11 +187,10 @@ def parameters(x: Any, k: Any, mean: Any, low: Any, rstd: Any, gamma: Any, beta:
     """Rows mean, scale, offset of all places of a row of group k."""
     channels = mean.size // x.shape[0]
     at = k * channels
-    first = at if gamma.size == mean.size else 0  # groups have parameters of their own, or share
     maps = np.empty((3, x.shape[2]), x.dtype)
     for c in range(channels):
         maps[0, c], maps[1, c], maps[2, c] = affine(
-            mean, low, rstd, gamma, beta, at + c, first + c, x
+            mean, low, rstd, gamma, beta, at + c, (at + c) % gamma.size, x
         )
     spread(maps, channels)
     return maps
@@ -280,13 +280,13 @@ def forward(
     for k in range(x.shape[0]):
         rows, strips = x[k], strips_of(x[k])
         shift = first_shift(rows, channels, center)
-        for _ in range(2):
+        for again in range(2):
             totals = np.zeros((strips, 2, shift.size), np.float64)
             for t in prange(strips):
                 part = rows[len(rows) * t // strips : len(rows) * (t + 1) // strips]
                 add_strip(part, shift, np.zeros((2, shift.size), x.dtype), totals[t])
             merge(totals, channels)
-            if not (center and move_shift(totals, n, channels, shift)):
+            if again or not (center and move_shift(totals, n, channels, shift)):
                 break
         finish(totals, shift, n, center, eps, stats, k, channels)
         maps = parameters(x, k, stats[0], stats[1], stats[3], gamma, beta)

@@ -151,7 +151,6 @@ def finish_grad(
     channels, width = low.size // x.shape[0], x.shape[2]
     n = x.shape[1] * width // channels
     at = k * channels
-    first = at if gamma.size == low.size else 0
     terms = np.empty((3, width), x.dtype)
     for c in range(channels):
         i = at + c
@@ -160,7 +159,7 @@ def finish_grad(
         dgamma[i] = s1 * rstd[i]
         dbeta[i] = s0
         terms[0, c], terms[1, c], terms[2, c] = slopes(
-            low[i], rstd[i], gamma[first + c], s0, s1, n, center
+            low[i], rstd[i], gamma[i % gamma.size], s0, s1, n, center
         )
     spread(terms, channels)
     return terms

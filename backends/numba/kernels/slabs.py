@@ -60,9 +60,10 @@ def slab_statistics(x: Any, k: Any, c: Any, center: Any, eps: Any, stats: Any) -
         _, second = slab_sums(x, k, c, zero)
         uncentred_statistics(second, n, eps, stats, i)
         return
-    start = x[k, 0, c, :CHUNK]
-    first, second = sums(start, zero)
-    shift = x.dtype.type(first / start.size)
+    start, total = x[k, 0, c, :CHUNK], 0.0
+    for m in range(start.size):
+        total += start[m]
+    shift = x.dtype.type(total / start.size)
     first, second = slab_sums(x, k, c, shift)
     if is_far(first, second, n):
         shift = x.dtype.type(shift + first / n)

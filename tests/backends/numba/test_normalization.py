@@ -85,7 +85,7 @@ def compare(shape, axis, dtype, layout="contiguous", affine=True, residual=False
             found = B.batch_statistics(x, None, plan=plan)
             wanted = REFERENCE.batch_statistics(x, None, plan=plan)
             agree([found[2]], [wanted[2]], dtype)
-        if plan.ghost is None and plan.axis == plan.param_axis and plan.center:
+        if plan.ghost is None and plan.nested and plan.center:
             given = (x, mean, expected[3], gamma, beta, r)
             wanted = REFERENCE.normalize_by(*given, plan=plan)
             agree([B.normalize_by(*given, plan=plan)], [wanted], dtype)
@@ -116,6 +116,45 @@ def test_groups_with_shared_parameters(center):
     compare((3, 2, 5), (0, 1), "float64", param_axis=(1,), center=center)
     compare((3, 4, 2), (0, 2), "float64", param_axis=(2,), center=center)
     compare((5, 6), 0, "float64", param_axis=(1,), center=center)  # layer norm: the reference
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis", "options"),
+    [
+        ((5, 3, 2, 4), (1, 3), {"ghost": 1}),
+        ((4, 3, 6, 5), (0, 1, 3), {"param_axis": (1, 3)}),
+        ((4, 3, 6, 5), (0, 2, 3), {"param_axis": (3,)}),
+        ((50, 3, 5), (1, 2), {"param_axis": (2,)}),
+        ((17, 70, 1, 4), (0,), {"param_axis": ()}),
+    ],
+)
+def test_kept_axes_that_merge_though_only_some_have_parameters(shape, axis, options):
+    compare(shape, axis, "float64", **options)
+    compare(shape, axis, "float32", "transposed", activation="relu", **options)
+
+
+def test_instance_norm_of_a_sequence_with_time_first():
+    a = normal(50, 8, 3)
+    with tg.use_backend("numba"):
+        x = tg.permute_dims(tg.Tensor(a, requires_grad=True), (1, 2, 0))
+        y = F.instance_norm(
+            x, tg.Tensor(np.array([1.0, 2, 3])), tg.Tensor(np.array([10.0, 20, 30]))
+        )
+    np.testing.assert_allclose(y.detach().numpy().mean(2), [[10, 20, 30]] * 8, atol=1e-12)
+    np.testing.assert_allclose(y.detach().numpy().std(2), [[1, 2, 3]] * 8, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("shape", "axis"), [((20_000, 3), 1), ((4, 3, 5000), 1)])
+@pytest.mark.parametrize(("value", "eps"), [(1.0, 1e-100), (1.0, 1e-50), (1e36, 1e-5)])
+def test_constant_channels(shape, axis, value, eps):
+    plan = normalization_plan(len(shape), axis, eps)
+    y, mean, _, var, rstd, _ = B.batch_norm(
+        np.full(shape, value, "f4"), None, None, None, None, plan=plan
+    )
+    assert (y == 0).all()
+    assert (var == 0).all()
+    np.testing.assert_allclose(mean, value, rtol=1e-7)
+    assert (rstd == (0 if eps < 1e-45 else np.float32(eps) ** -0.5)).all()
 
 
 @pytest.mark.parametrize("shape", [(1, 4, 262_147), (3, 5, 71_001)], ids=str)
