@@ -132,10 +132,9 @@ class NumbaActivation(NumPyActivation, PullReference):
         if x.ndim != 2 or not _takes(x, _EITHER) or not target.flags.carray:
             return super().class_cross_entropy(x, target, reduction=reduction)
         slope = memory.empty(x.shape, x.dtype)
-        totals, losses = np.empty((2, x.shape[0]), x.dtype)
+        losses = np.empty(x.shape[0], x.dtype)
         weight = 1 / x.shape[0] if reduction == "mean" else 1.0
-        softmax.cross_entropy(4 * x.size, x, target, totals, losses, slope, weight)
-        np.subtract(np.log(totals, out=totals), losses, out=losses)
+        softmax.cross_entropy(4 * x.size, x, target, losses, slope, weight)
         return self.reduced_loss(losses, reduction=reduction), slope
 
 

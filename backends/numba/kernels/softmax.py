@@ -20,6 +20,8 @@ from .reduction import CHUNK, total_of
 
 ELEMENTS = 4096
 """About how many a block of rows has; the same for any number of threads."""
+WIDE = 256
+"""Classes from which on a row is long enough for a loop of its own."""
 
 
 @kernel
@@ -69,6 +71,25 @@ def exponentials(x: Any, y: Any) -> None:
     """y = e^x of flat memory."""
     for i in range(x.size):
         y[i] = exp(x[i])
+
+
+@kernel
+def chunk_powers(x: Any, top: Any, y: Any) -> Any:
+    """y = e^(x - top) of a chunk, and its sum."""
+    total = x.dtype.type(0)
+    for i in range(x.size):
+        y[i] = exp(x[i] - top)
+        total += y[i]
+    return total
+
+
+@kernel
+def powers_of(x: Any, y: Any) -> Any:
+    """y = e^(x - max x) of a row, and its sum."""
+    top, total = greatest(x), np.float64(0)
+    for i in range(0, x.size, CHUNK):
+        total += chunk_powers(x[i : i + CHUNK], top, y[i : i + CHUNK])
+    return total, top
 
 
 @kernel
@@ -141,22 +162,26 @@ def log_softmax_pull(g: Any, out: Any, dx: Any) -> None:
 
 
 @driver
-def cross_entropy(x: Any, target: Any, totals: Any, picked: Any, slope: Any, weight: Any) -> None:
-    """slope = (softmax(x) - onehot(target))·weight, with Σ e^(x - max) and x[target] - max of each
-    row, whose loss is ln(total) - picked."""
-    step = height(x)
+def cross_entropy(x: Any, target: Any, losses: Any, slope: Any, weight: Any) -> None:
+    """Losses ln Σ e^x - x[target] of the rows, and slope = (softmax(x) - onehot(target))·weight."""
+    step, number = height(x), x.dtype.type
     for block in prange((x.shape[0] + step - 1) // step):
         low = block * step
-        part = slope[low : low + step]
-        shift(x[low : low + step], part)
+        part, rows = slope[low : low + step], x[low : low + step]
+        if x.shape[1] < WIDE:
+            shift(rows, part)
+            for r in range(part.shape[0]):
+                losses[low + r] = part[r, target[low + r]]
+            exponentiate(part.reshape(-1))
         for r in range(part.shape[0]):
-            picked[low + r] = part[r, target[low + r]]
-        exponentiate(part.reshape(-1))
-        for r in range(part.shape[0]):
-            total = total_of(part[r])
-            totals[low + r] = total
-            scale(part[r], x.dtype.type(weight / total))
-            part[r, target[low + r]] -= x.dtype.type(weight)
+            if x.shape[1] < WIDE:
+                total, picked = total_of(part[r]), losses[low + r]
+            else:
+                total, top = powers_of(rows[r], part[r])
+                picked = rows[r, target[low + r]] - top
+            losses[low + r] = number(math.log(total)) - picked
+            scale(part[r], number(weight / total))
+            part[r, target[low + r]] -= number(weight)
 
 
 @softmax.examples
@@ -175,6 +200,7 @@ def _pulls(rng: Any, dtype: Any) -> Iterator[tuple[Any, ...]]:
 
 @cross_entropy.examples
 def _losses(rng: Any, dtype: Any) -> Iterator[tuple[Any, ...]]:
-    x = rng.standard_normal((700, 13)).astype(dtype)
-    totals, picked = np.zeros((2, 700), dtype)
-    yield x, rng.integers(0, 13, 700), totals, picked, np.zeros_like(x), 1 / 700
+    for rows, classes in ((700, 13), (70, 1100)):
+        x = rng.standard_normal((rows, classes)).astype(dtype)
+        losses = np.zeros(rows, dtype)
+        yield x, rng.integers(0, classes, rows), losses, np.zeros_like(x), 1 / rows
