@@ -32,7 +32,7 @@ help:
 	@echo 'make bench   measure speed against PyTorch (installs it)'
 	@echo 'make test-gpu          run everything on a GPU, write the record of it'
 	@echo 'make test-pretend-gpu  run the suite on a pretend GPU, kernels on the CPU'
-	@echo 'make bench-gpu         measure speed on a GPU'
+	@echo 'make bench-gpu         measure speed on a GPU, against PyTorch too (installs it)'
 	@echo 'make clean   remove the environment, results, builds and caches'
 
 demo: $(STAMPS)/plot
@@ -66,7 +66,7 @@ CUPY ?= cupy-cuda13
 test-gpu: $(STAMPS)/dev $(STAMPS)/$(CUPY)
 	$(BIN)/python -m tools.gpu.verify
 
-bench-gpu: $(STAMPS)/dev $(STAMPS)/$(CUPY)
+bench-gpu: $(STAMPS)/dev $(STAMPS)/$(CUPY) $(STAMPS)/parity
 	$(BIN)/python -m benchmarks.gpu
 
 test-pretend-gpu: $(STAMPS)/dev

@@ -23,7 +23,11 @@ if PRETEND:
 
     from tests.backends.cupy.fake import FakeCuPy, fake_cupyx
 
-    Loader.launch = lambda self, launch, arguments: self._cupy.run_kernel(launch, arguments)
+    @functools.wraps(Loader.launch)  # the loader's own tests unwrap it
+    def _launch(self, launch, arguments):
+        self._cupy.run_kernel(launch, arguments)
+
+    Loader.launch = _launch
     sys.modules["cupy"] = FakeCuPy(devices=2)
     sys.modules["cupyx"] = fake_cupyx(sys.modules["cupy"])
 

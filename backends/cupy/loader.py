@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import re
 from typing import Any
 
 import numpy as np
 
 from .launch import KERNELS, OPTIONS, Launch, source_files
-from .memory import DeviceMemoryError, pool_stats
+from .memory import DeviceMemoryError, described_pool
 from .place import Place
 from .planning import DeviceLimits
 
@@ -23,6 +24,8 @@ STATIC_SHARED = 48 << 10
 CLUSTERS_SINCE = (9, 0)
 PORTABLE_CLUSTER = 8
 NULL = np.uint64(0)
+OUT_OF_MEMORY = re.compile("out[ _]of[ _]memory", re.IGNORECASE)
+"""As in CUDA_ERROR_OUT_OF_MEMORY, and not in 'an illegal memory access was encountered'."""
 
 
 class KernelError(RuntimeError):
@@ -115,13 +118,22 @@ class Loader:
             f"{self._place}: grid {launch.grid}, block {launch.block}, {launch.shared} bytes of "
             f"shared memory, cluster {launch.cluster}, arguments ({given}): {error}"
         )
-        if "MEMORY" not in str(error).upper():
+        if not self._lacks_memory(error):
             return KernelError(text)
-        stats = pool_stats(self._cupy)
-        return DeviceMemoryError(
-            f"{text}; the pool holds {stats['reserved']:,} bytes ({stats['used']:,} in use), the "
-            f"device has {stats['device_free']:,} bytes free"
+        holds = (
+            "the pool holds {reserved:,} bytes ({used:,} in use), "
+            "the device has {device_free:,} bytes free"
         )
+        return DeviceMemoryError(f"{text}; {described_pool(self._cupy, holds)}")
+
+    def _lacks_memory(self, error: Exception) -> bool:
+        """Whether the device had no room to launch a kernel or to load it; a compiler's message
+        never says so."""
+        cuda = self._cupy.cuda
+        of_the_device = isinstance(
+            error, (cuda.driver.CUDADriverError, cuda.runtime.CUDARuntimeError)
+        )
+        return of_the_device and OUT_OF_MEMORY.search(str(error)) is not None
 
 
 def _value(argument: Any) -> Any:

@@ -68,6 +68,17 @@ def pool_stats(cupy: Any) -> dict[str, int]:
     }
 
 
+def described_pool(cupy: Any, template: str) -> str:
+    """`template` with the figures of `pool_stats`; where they cannot be had, as after a kernel
+    that broke the context, why not: the error that they belong to is the one to be raised."""
+    try:
+        stats = pool_stats(cupy)
+    except RuntimeError as error:  # CuPy's errors of the driver and the runtime
+        return f"what the pool holds is not known ({error})"
+    limit = f", limited to {stats['limit']:,}" if stats["limit"] else ""
+    return template.format(limited=limit, **stats)
+
+
 class _Explaining:
     """An allocator that calls the pool and says more when it fails."""
 
@@ -83,14 +94,13 @@ class _Explaining:
             raise DeviceMemoryError(self._explanation(size)) from error
 
     def _explanation(self, size: int) -> str:
-        stats = pool_stats(self._cupy)
-        limit = f", limited to {stats['limit']:,}" if stats["limit"] else ""
-        return (
-            f"out of memory on cuda:{self._cupy.cuda.runtime.getDevice()}: asked for {size:,} "
-            f"bytes; the pool holds {stats['reserved']:,} bytes ({stats['used']:,} in use, "
-            f"{stats['cached']:,} cached{limit}), the device has {stats['device_free']:,} of "
-            f"{stats['device_total']:,} bytes free"
+        holds = described_pool(
+            self._cupy,
+            "the pool holds {reserved:,} bytes ({used:,} in use, {cached:,} cached{limited}), "
+            "the device has {device_free:,} of {device_total:,} bytes free",
         )
+        device = self._cupy.cuda.runtime.getDevice()
+        return f"out of memory on cuda:{device}: asked for {size:,} bytes; {holds}"
 
 
 def explain_failures(cupy: Any) -> None:

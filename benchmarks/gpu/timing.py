@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import statistics
 import time
 from collections.abc import Callable
@@ -51,26 +52,41 @@ def copy_bandwidth(cupy: Any, size: int) -> float:
     return 2 * size / seconds(cupy, lambda: cupy.copyto(target, source))
 
 
+def find_torch() -> tuple[Any, str]:
+    """PyTorch on the GPU and ''; or None and why it cannot be measured."""
+    try:
+        torch = importlib.import_module("torch")
+    except (ImportError, OSError) as error:  # OSError: a library that it loads is missing
+        return None, f"PyTorch could not be imported ({error})"
+    if torch.cuda.is_available():
+        return torch, ""
+    if torch.version.cuda is None:
+        return None, f"PyTorch {torch.__version__} is built without CUDA"
+    return None, f"PyTorch {torch.__version__}, for CUDA {torch.version.cuda}, finds no GPU"
+
+
 @dataclass
 class Figure:
-    """One measured figure.
+    """One figure that is to be measured.
 
     Attributes:
         name: what was measured.
-        value, unit: how much.
+        value, unit: how much; the value is None where it was not measured.
         asked: the least that is asked for; None where it is for information.
-        note: how the figure comes about.
+        note: how the figure comes about, or why it was not measured.
     """
 
     name: str
-    value: float
+    value: float | None
     unit: str
     asked: float | None = None
     note: str = ""
 
     @property
     def outcome(self) -> str:
-        """'reached', 'missed', or nothing where nothing is asked."""
+        """'reached', 'missed', 'not measured', or nothing where nothing is asked."""
+        if self.value is None:
+            return "not measured"
         if self.asked is None:
             return ""
         return "reached" if self.value >= self.asked else "missed"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from tinygrad_bn import nn, optim
 from tinygrad_bn.backend import get_backend
 from tinygrad_bn.training import capture
 
-from .timing import Figure
+from .timing import Figure, find_torch
 
 BATCH = 60
 WIDTHS = (784, 100, 100, 100, 10)
@@ -32,16 +31,12 @@ def figures() -> Iterator[Figure]:
     yield Figure("training step, captured", captured * 1e6, "µs")
     yield Figure("training step, as called", eager * 1e6, "µs")
     yield Figure("captured against called", eager / captured, "times")
-    try:
-        torch = importlib.import_module("torch")
-    except ImportError:
-        return
-    if torch.cuda.is_available():
+    torch, why = find_torch()
+    ratio = None
+    if torch is not None:
         theirs = wall(torch_step(torch), torch.cuda.synchronize)
-        note = f"PyTorch {torch.__version__} eager {theirs * 1e6:.0f} µs"
-        yield Figure(
-            "training step, captured, against PyTorch", theirs / captured, "times", TWICE, note
-        )
+        ratio, why = theirs / captured, f"PyTorch {torch.__version__} eager {theirs * 1e6:.0f} µs"
+    yield Figure("training step, captured, against PyTorch", ratio, "times", TWICE, why)
 
 
 def wall(call: Callable[[], Any], wait: Callable[[], Any]) -> float:

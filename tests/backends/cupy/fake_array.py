@@ -190,3 +190,14 @@ def _operators():
 
 
 _operators()
+
+
+def aligned_copy(host):
+    """A copy that begins where CuPy's pool would let it begin, at a multiple of 512 bytes."""
+    buffer = np.empty(host.nbytes + 512, dtype=np.uint8)
+    start = -buffer.__array_interface__["data"][0] % 512
+    out = buffer[start : start + host.nbytes].view(host.dtype)
+    order = "F" if host.flags.f_contiguous and not host.flags.c_contiguous else "C"
+    out = out.reshape(host.shape, order=order)
+    out[...] = host
+    return out

@@ -1,11 +1,20 @@
 """Kernels by way of a pretend RawModule: compiled once, launched, and what failures say."""
 
+import inspect
+import re
+
 import numpy as np
 import pytest
-from tinygrad_bn.backends.cupy import KernelError, launch, loader
+from tinygrad_bn.backends.cupy import DeviceMemoryError, KernelError, launch, loader
 from tinygrad_bn.backends.cupy.launch import Launch
 
 from tinygrad_bn.backend import get_backend
+
+
+@pytest.fixture(autouse=True)
+def own_launch(monkeypatch):
+    """The loader's own `launch`, also in a run on a pretend GPU, which has replaced it."""
+    monkeypatch.setattr(loader.Loader, "launch", inspect.unwrap(loader.Loader.launch))
 
 
 @pytest.fixture
@@ -104,6 +113,61 @@ def test_a_launch_without_memory(B, cupy, source):
     cupy.cuda.launch_error = cupy.cuda.driver.CUDADriverError("CUDA_ERROR_OUT_OF_MEMORY: out")
     message = r"launched .*OUT_OF_MEMORY: out; the pool holds [\d,]+ bytes \([\d,]+ in use\), the d"
     with pytest.raises(MemoryError, match=message):
+        B.launch(PLAN)
+
+
+@pytest.fixture
+def broken(cupy, monkeypatch):
+    """A context in which every call fails, as it does once a kernel went astray."""
+    error = cupy.cuda.runtime.CUDARuntimeError
+
+    def fail():
+        raise error("cudaErrorIllegalAddress: an illegal memory access was encountered")
+
+    monkeypatch.setattr(cupy.cuda.runtime, "memGetInfo", fail)
+
+
+def test_an_illegal_address_is_not_want_of_memory(B, cupy, source, broken):
+    cupy.cuda.launch_error = cupy.cuda.driver.CUDADriverError(
+        "CUDA_ERROR_ILLEGAL_ADDRESS: an illegal memory access was encountered"
+    )
+    message = (
+        r"kernel 'scale', instance 'scale<float>', could not be launched .* arguments "
+        r"\(float32 \(4, 3\)\): CUDA_ERROR_ILLEGAL_ADDRESS: an illegal memory access was"
+    )
+    x = B.ones((4, 3), dtype="float32")
+    with pytest.raises(KernelError, match=message):
+        B.launch(PLAN, x)
+
+
+def test_the_first_error_is_told_where_the_pool_cannot_be_asked(B, cupy, source, broken):
+    cupy.cuda.launch_error = cupy.cuda.driver.CUDADriverError("CUDA_ERROR_OUT_OF_MEMORY: out")
+    message = r"'scale<float>', could not be launched .*OUT_OF_MEMORY: out; what the pool holds is"
+    with pytest.raises(DeviceMemoryError, match=message) as caught:
+        B.launch(PLAN)
+    assert caught.value.__cause__ is cupy.cuda.launch_error
+    message = r"out of memory on cuda:0: asked for [\d,]+ bytes; what the pool holds is not known"
+    with pytest.raises(DeviceMemoryError, match=message):
+        cupy.cuda.get_allocator()(1 << 60)
+
+
+@pytest.mark.parametrize(
+    "said", ["scale.cu(3): error: no such memory space", "fatal: the compiler is out of memory"]
+)
+def test_a_compiler_that_speaks_of_memory(B, cupy, source, said):
+    cupy.cuda.compile_error = said
+    with pytest.raises(KernelError, match=rf"could not be compiled .*{re.escape(said)}"):
+        B.launch(PLAN)
+
+
+def test_a_module_that_finds_no_room(B, cupy, source, monkeypatch):
+    def load(self, name):
+        raise cupy.cuda.driver.CUDADriverError("CUDA_ERROR_OUT_OF_MEMORY: out of memory")
+
+    monkeypatch.setattr("tests.backends.cupy.fake_memory.RawModule.get_function", load)
+    with pytest.raises(
+        DeviceMemoryError, match=r"'scale<float>', could not be compiled .*the pool"
+    ):
         B.launch(PLAN)
 
 

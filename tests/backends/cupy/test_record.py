@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
@@ -22,6 +24,23 @@ def test_the_readme_states_the_record():
     assert found["statement"] == record.statement(found)
     text = record.README.read_text(encoding="utf-8")
     assert record.MARKED.search(text)[0].splitlines()[1] == found["statement"]
+
+
+def test_the_readme_says_what_was_measured_next_to_the_record():
+    after = record.MARKED.split(record.README.read_text(encoding="utf-8"))[-1]
+    sentence = after.strip().splitlines()[0]
+    assert "speed" in sentence
+    assert "`make bench-gpu` lists what is asked and what was reached" in sentence
+
+
+def test_the_readme_installs_from_the_folder():
+    """The extras are those of pyproject.toml, and `.` is the only place they come from."""
+    text = record.README.read_text(encoding="utf-8")
+    extras = tomllib.loads((record.ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    found = re.findall(r"pip install '?([^'\s`]*)\[([\w-]+)\]", text)
+    assert (".", "cupy-cuda13") in found
+    assert {where for where, _ in found} == {"."}
+    assert {extra for _, extra in found} <= set(extras["project"]["optional-dependencies"])
 
 
 def test_what_the_record_holds():
