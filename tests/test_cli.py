@@ -117,6 +117,19 @@ def test_backends_that_cannot_run(capsys, monkeypatch):
     assert re.search("missing.* no .*install the thing", out)
 
 
+def test_the_advice_on_cupy_names_its_extra():
+    code = (
+        "import sys; sys.modules['cupy'] = None\n"
+        "from tinygrad_bn import cli; sys.exit(cli.main(['backends']))"
+    )
+    environment = {**os.environ, "COLUMNS": "400", "TINYGRAD_BN_BACKEND": ""}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (line,) = [x for x in done.stdout.splitlines() if re.match(r"\W*cupy\b.*\bno\b", x)]
+    assert "pip install 'tinygrad_bn[cupy-cuda13]'" in line
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -248,6 +261,12 @@ def test_the_main_job(capsys, tmp_path):
     net = build_pair(Settings(), 784)["batch_norm"]
     net.load_state_dict(weights)
     assert "1.running_mean" in weights
+
+
+def test_brackets_in_a_path_are_no_markup(capsys, tmp_path):
+    folder = tmp_path / "tr[red]x:smile:"
+    assert run("train", *SHORT, "--steps", 1, "--out", folder) == 0
+    assert f"Wrote {folder / 'metrics.json'}, " in capsys.readouterr().out
 
 
 def test_epochs_are_counted_in_whole_batches(tmp_path):

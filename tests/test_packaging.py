@@ -41,3 +41,12 @@ def test_the_peer_is_pinned_and_never_imported() -> None:
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)
+
+
+def test_the_tools_install_where_cuda_is_not() -> None:
+    """NVIDIA's packages have no wheels for macOS: there the extra `dev` goes without them."""
+    dev = PROJECT["project"]["optional-dependencies"]["dev"]
+    cuda = [d for d in dev if d.startswith(("cuda", "nvidia"))]
+    assert [d.partition(";")[0] for d in cuda] == ["cuda-bindings", "nvidia-cuda-nvrtc"]
+    for requirement in cuda:
+        assert requirement.partition(";")[2].strip() == "sys_platform != 'darwin'"

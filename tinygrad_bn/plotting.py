@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from .serialization import FilePath, write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def require_matplotlib() -> None:
@@ -26,6 +30,16 @@ def plot_accuracy(
 
     Raises ImportError without matplotlib, OSError when the file cannot be written.
     """
+    content = io.BytesIO()
+    accuracy_figure(steps, curves).savefig(content, format="png", dpi=150)
+    write_atomically(path, content.getvalue())
+
+
+def accuracy_figure(steps: Sequence[int], curves: Mapping[str, Sequence[float]]) -> Figure:
+    """The picture that `plot_accuracy` writes; the legend lies below it, where it hides no curve.
+
+    Raises ImportError without matplotlib.
+    """
     require_matplotlib()
     from matplotlib.figure import Figure
 
@@ -36,7 +50,5 @@ def plot_accuracy(
     axes.set(xlabel="training steps", ylabel="test accuracy", ylim=(0, 1))
     axes.set_xlim(left=0)
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=150)
-    write_atomically(path, content.getvalue())
+    figure.legend(loc="outside lower center", ncols=4, frameon=False)
+    return figure

@@ -55,6 +55,16 @@ def test_run_and_report(capsys, tmp_path, tiny):
     assert "</html>" in (tmp_path / "report.html").read_text()
 
 
+def test_brackets_in_a_path_are_no_markup(capsys, tmp_path, tiny):
+    out, pages = tmp_path / "tr[red]x:smile:", tmp_path / "[b]"
+    assert run("run", "tiny", "--quick", "--out", out) == 0
+    printed = capsys.readouterr().out
+    assert f"The numbers are in {out}. For the page:" in printed
+    assert f"lab report '{out}'" in printed
+    assert run("report", out, "--markdown", pages) == 0
+    assert f"Wrote {out}/report.html, {pages}/README.md" in capsys.readouterr().out
+
+
 def test_all_means_all(capsys, tmp_path, tiny):
     assert run("run", "all", "--quick", "--out", tmp_path) == 0
     assert len(list(tmp_path.rglob("*.json"))) == 2

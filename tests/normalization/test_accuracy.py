@@ -78,7 +78,7 @@ def test_the_sweep_prints_a_row_for_each_point_and_draws(tmp_path):
         for layout in accuracy_sweep.LAYOUTS
         for ratio, errors in [(0.0, (1e-7, 1e-8, 1e-7)), (1e6, (2e-7, 1e-8, 1e-7))]
     ]
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason="the picture is drawn with matplotlib")
     accuracy_sweep.draw_figure(rows, tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     swept = list(accuracy_sweep.sweep(500, ("2d",), (0.0,)))

@@ -102,6 +102,18 @@ SHAPE_OPS = [
     Case(
         "integer arrays", lambda x: x[[0, 0, 1], :, [0, 1, 1]], lambda x: x[[0, 0, 1], :, [0, 1, 1]]
     ),
+    Case(
+        "unstack",
+        lambda x: tg.stack([p * (i + 1) for i, p in enumerate(tg.unstack(x, axis=1))]),
+        lambda x: torch.stack([p * (i + 1) for i, p in enumerate(torch.unbind(x, dim=1))]),
+    ),
+    Case(
+        "split",
+        lambda x: tg.concat([p * p for p in tg.split(x, [1], axis=2)][::-1], axis=2),
+        lambda x: torch.cat([p * p for p in torch.tensor_split(x, [1], dim=2)][::-1], dim=2),
+    ),
+    Case("matrix_transpose", tg.matrix_transpose, lambda x: x.mT),
+    Case("astype", lambda x: tg.astype(x, tg.float64), lambda x: x.to(torch.float64)),
     Case("mask", lambda x: x[x > 0], lambda x: x[x > 0]),
     Case("take", lambda x: tg.take(x, tg.asarray([1, 0, 1]), axis=1), lambda x: x[:, [1, 0, 1]]),
 ]
@@ -113,6 +125,48 @@ SHAPE_OPS = [
 def test_shape_op(case: Case, shape: tuple[int, ...], dtype: str, seed: int) -> None:
     x = draw(np.random.default_rng(seed), shape, dtype, -3, 3)
     compare(case.ours, case.theirs, [x], seed=seed)
+
+
+VECTORS = [
+    *[
+        Case(
+            f"meshgrid {indexing}",
+            lambda x, y, how=indexing: tg.stack(tg.meshgrid(x, y, indexing=how)),
+            lambda x, y, how=indexing: torch.stack(torch.meshgrid(x, y, indexing=how)),
+        )
+        for indexing in ("ij", "xy")
+    ],
+    Case("outer", tg.outer, torch.outer),
+    Case(
+        "broadcast_arrays",
+        lambda x, y: tg.stack(tg.broadcast_arrays(x[:, None], y)),
+        lambda x, y: torch.stack(torch.broadcast_tensors(x[:, None], y)),
+    ),
+]
+
+
+@pytest.mark.parametrize("case", VECTORS, ids=ids(VECTORS))
+@drawn
+@given(n=st.integers(1, 6), m=st.integers(1, 6), dtype=dtypes, seed=seeds)
+def test_vectors(case: Case, n: int, m: int, dtype: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    arrays = [draw(rng, (k,), dtype, -3, 3) for k in (n, m)]
+    compare(case.ours, case.theirs, arrays, seed=seed)
+
+
+def _recurrence(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    y = [b[..., 0]]
+    for i in range(1, b.shape[-1]):
+        y.append(a[..., i] * y[-1] + b[..., i])
+    return torch.stack(y, dim=-1)
+
+
+@drawn
+@given(shape=shapes(min_dims=1), dtype=dtypes, seed=seeds)
+def test_linear_scan(shape: tuple[int, ...], dtype: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    arrays = [draw(rng, shape, dtype, -2, 2) for _ in range(2)]
+    compare(tg.linear_scan, _recurrence, arrays, seed=seed)
 
 
 @drawn

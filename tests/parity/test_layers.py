@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 import tinygrad_bn as tg
 from tinygrad_bn import nn, optim
 
-from .common import close
+from .common import TOLERANCE, close, compare, drawn, dtypes, seeds, shapes
 
 ACTIVATIONS = [
     *("Sigmoid", "Tanh", "ReLU", "LeakyReLU", "ELU", "SELU", "GELU", "SiLU", "Mish", "Softplus"),
@@ -60,6 +62,51 @@ def test_network(activation: str, training: bool) -> None:
         close(p.grad.numpy(), expected[name].grad.numpy(), 1e-4, 1e-5, name)
     for name, value in theirs.state_dict().items():
         close(ours.state_dict()[name].numpy(), value.numpy(), 1e-5, 1e-6, name)
+
+
+LAYERS = [
+    *[("Softmax", (d,)) for d in (-1, 0, 2)],
+    *[("LogSoftmax", (d,)) for d in (-1, 0, 2)],
+    ("Flatten", ()),
+    ("Flatten", (0, 1)),
+    ("Unflatten", (1, (2, 3))),
+    ("Unflatten", (-2, (3, -1))),
+]
+
+
+@pytest.mark.parametrize(("name", "arguments"), LAYERS, ids=[f"{n}{a}" for n, a in LAYERS])
+@drawn
+@given(n=st.integers(1, 4), m=st.integers(1, 4), dtype=dtypes, seed=seeds)
+def test_layer(
+    name: str, arguments: tuple[Any, ...], n: int, m: int, dtype: str, seed: int
+) -> None:
+    x = np.random.default_rng(seed).uniform(-5, 5, (n, 6, m)).astype(dtype)
+    ours, theirs = getattr(nn, name)(*arguments), getattr(torch.nn, name)(*arguments)
+    compare(ours, theirs, [x], seed=seed)
+
+
+@drawn
+@given(p=st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0]), shape=shapes(), dtype=dtypes, seed=seeds)
+def test_dropout(p: float, shape: tuple[int, ...], dtype: str, seed: int) -> None:
+    """Equal where nothing is random; in training, what either keeps has the same scale."""
+    x = np.random.default_rng(seed).uniform(1, 5, shape).astype(dtype)
+    ours, theirs = nn.Dropout(p), torch.nn.Dropout(p)
+    compare(ours.eval(), theirs.eval(), [x], seed=seed)
+    if p in (0.0, 1.0):
+        compare(ours.train(), theirs.train(), [x], seed=seed)
+    tg.random.manual_seed(seed)
+    torch.manual_seed(seed)
+    big = np.full((40, 100), 1.5, dtype)
+    a, b = tg.Tensor(big, requires_grad=True), torch.tensor(big, requires_grad=True)
+    y, z = ours.train()(a), theirs.train()(b)
+    y.backward(np.ones_like(big))
+    z.backward(torch.ones_like(z))
+    assert a.grad is not None
+    assert b.grad is not None
+    values = [(y.detach().numpy(), z.detach().numpy()), (a.grad.numpy(), b.grad.numpy())]
+    for mine, other in values:
+        close(np.unique(mine), np.unique(other), *TOLERANCE[dtype], "what is kept and what is not")
+        assert abs(np.mean(mine != 0) - (1 - p)) < 0.05
 
 
 OPTIMIZERS = [

@@ -45,6 +45,7 @@ SQUARE = [
         lambda a: torch.linalg.vector_norm(a, 3, dim=-1),
     ),
     Case("qr", lambda a: tg.linalg.qr(a)[0], lambda a: torch.linalg.qr(a)[0]),
+    Case("qr R", lambda a: tg.linalg.qr(a)[1], lambda a: torch.linalg.qr(a)[1]),
 ]
 
 SYMMETRIC = [
@@ -55,6 +56,19 @@ SYMMETRIC = [
         lambda a: torch.linalg.cholesky(a, upper=True),
     ),
     Case("eigvalsh", tg.linalg.eigvalsh, torch.linalg.eigvalsh),
+    Case("eigh values", lambda a: tg.linalg.eigh(a)[0], lambda a: torch.linalg.eigh(a)[0]),
+    # Eigenvectors and singular vectors are given up to sign: their squares are compared.
+    Case(
+        "eigh vectors", lambda a: tg.linalg.eigh(a)[1] ** 2, lambda a: torch.linalg.eigh(a)[1] ** 2
+    ),
+    *[
+        Case(
+            f"svd part {i}",
+            lambda a, i=i: tg.linalg.svd(a)[i] ** 2,
+            lambda a, i=i: torch.linalg.svd(a)[i] ** 2,
+        )
+        for i in range(3)
+    ],
 ]
 
 LOOSE = {"float32": (5e-3, 1e-3), "float64": (1e-7, 1e-9)}
@@ -96,6 +110,57 @@ def test_matmul(batch: tuple[int, ...], n: int, m: int, k: int, dtype: str, seed
     b = rng.standard_normal((m, k)).astype(dtype)
     for x, y in ((a, b), (a, b[:, 0]), (a[..., 0, :], b), (b.T[0], b)):
         compare(tg.matmul, torch.matmul, [x, y], seed=seed)
+
+
+PRODUCTS = [
+    Case("cross", tg.linalg.cross, torch.linalg.cross),
+    Case("vecdot", tg.vecdot, torch.linalg.vecdot),
+    Case(
+        "tensordot of an axis",
+        lambda x, y: tg.tensordot(x, y, axes=((-1,), (-1,))),
+        lambda x, y: torch.tensordot(x, y, dims=((-1,), (-1,))),
+    ),
+    Case(
+        "tensordot of all axes",
+        lambda x, y: tg.tensordot(x, y, axes=x.ndim),
+        lambda x, y: torch.tensordot(x, y, dims=x.ndim),
+    ),
+]
+
+
+@pytest.mark.parametrize("case", PRODUCTS, ids=ids(PRODUCTS))
+@drawn
+@given(batch=batches, dtype=dtypes, seed=seeds)
+def test_product(case: Case, batch: tuple[int, ...], dtype: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    arrays = [rng.standard_normal((*batch, 3)).astype(dtype) for _ in range(2)]
+    compare(case.ours, case.theirs, arrays, seed=seed)
+
+
+@drawn
+@given(batch=batches, n=sides, rank=sides, seed=seeds)
+def test_of_no_derivative(batch: tuple[int, ...], n: int, rank: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    a = rng.standard_normal((*batch, n, rank)) @ rng.standard_normal((*batch, rank, n))
+    ours, theirs = tg.linalg.matrix_rank, torch.linalg.matrix_rank
+    compare(ours, theirs, [a], seed=seed, gradients=False)
+    full = _general(rng, batch, n, "float64")
+    compare(
+        lambda a: tg.linalg.slogdet(a)[0],
+        lambda a: torch.linalg.slogdet(a)[0],
+        [full],
+        seed=seed,
+        gradients=False,
+    )
+
+
+@drawn
+@given(batch=batches, n=sides, m=sides, dtype=dtypes, seed=seeds, biased=st.booleans())
+def test_linear(batch: Any, n: int, m: int, dtype: str, seed: int, biased: bool) -> None:
+    rng = np.random.default_rng(seed)
+    sizes = [(*batch, n), (m, n), *([(m,)] if biased else [])]
+    arrays = [rng.standard_normal(size).astype(dtype) for size in sizes]
+    compare(tg.linear, torch.nn.functional.linear, arrays, seed=seed)
 
 
 @drawn

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_bn as tg
+from tinygrad_bn import nn
 
 from .common import compare, drawn, dtypes, seeds, shapes
 
@@ -175,5 +176,67 @@ def test_kl_div(n: int, c: int, dtype: str, seed: int, reduction: str, log_targe
         lambda x: tg.kl_div(x, tg.asarray(target), **options),
         lambda x: F.kl_div(x, torch.tensor(target), **options),
         [x],
+        seed=seed,
+    )
+
+
+MODULES = [
+    ("MSELoss", {}),
+    ("L1Loss", {}),
+    ("SmoothL1Loss", {"beta": 0.6}),
+    ("HuberLoss", {"delta": 0.6}),
+    ("CrossEntropyLoss", {"label_smoothing": 0.1}),
+    ("NLLLoss", {}),
+    ("BCELoss", {}),
+    ("BCEWithLogitsLoss", {}),
+    ("KLDivLoss", {}),
+    ("KLDivLoss", {"log_target": True}),
+]
+
+
+def _prediction_and_target(
+    name: str, rng: np.random.Generator, n: int, c: int, dtype: str, log_target: bool
+) -> tuple[Any, Any]:
+    """Drawn as the loss wants them: classes, probabilities, logarithms of them, or numbers."""
+    x, y = (rng.standard_normal((n, c)).astype(dtype) for _ in range(2))
+    if name in ("CrossEntropyLoss", "NLLLoss"):
+        return x, rng.integers(0, c, n)
+    if name.startswith("BCE"):
+        probability = rng.uniform(0.05, 0.95, (n, c)).astype(dtype)
+        return (probability if name == "BCELoss" else x), rng.random((n, c)).astype(dtype)
+    if name == "KLDivLoss":
+        x, y = (np.log(rng.dirichlet(np.ones(c) * 3, n)) for _ in range(2))
+        return x.astype(dtype), (y if log_target else np.exp(y)).astype(dtype)
+    return x, y
+
+
+# PyTorch's advice on the KL divergence, whose mean is compared as it is.
+@pytest.mark.filterwarnings("ignore:reduction. 'mean' divides:UserWarning")
+@pytest.mark.parametrize(("name", "options"), MODULES, ids=[f"{n}{[*o]}" for n, o in MODULES])
+@drawn
+@given(n=sides, c=sides, dtype=dtypes, seed=seeds, reduction=reductions, weighted=st.booleans())
+def test_module(
+    name: str,
+    options: dict[str, Any],
+    n: int,
+    c: int,
+    dtype: str,
+    seed: int,
+    reduction: str,
+    weighted: bool,
+) -> None:
+    rng = np.random.default_rng(seed)
+    x, target = _prediction_and_target(name, rng, n, c, dtype, "log_target" in options)
+    ours, theirs = ({**options, "reduction": reduction} for _ in range(2))
+    if weighted and name in ("CrossEntropyLoss", "NLLLoss", "BCELoss", "BCEWithLogitsLoss"):
+        weight = rng.uniform(0.5, 2, c).astype(dtype)
+        ours["weight"], theirs["weight"] = tg.asarray(weight), torch.tensor(weight)
+        if name == "BCEWithLogitsLoss":
+            ours["pos_weight"], theirs["pos_weight"] = ours["weight"], theirs["weight"]
+    compare(
+        getattr(nn, name)(**ours),
+        getattr(torch.nn, name)(**theirs),
+        [x],
+        constants=[target],
         seed=seed,
     )

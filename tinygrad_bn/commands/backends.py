@@ -8,6 +8,8 @@ from rich.table import Table
 
 from tinygrad_bn.backend import Backend, BackendUnavailableError, get_backend, known_backends
 
+from .console import literal_console
+
 
 def run(*, warm_up: bool) -> None:
     """Print a table of all known backends; with `warm_up`, prepare those that run here."""
@@ -23,7 +25,7 @@ def run(*, warm_up: bool) -> None:
         else:
             table.add_row(name, "yes", *describe(backend))
             running.append(backend)
-    console = Console()
+    console = literal_console()
     console.print(table)
     if warm_up:
         for backend in running:
@@ -56,11 +58,11 @@ def prepare(backend: Backend, console: Console) -> None:
     if not work:
         return
     bar = Progress(
-        TextColumn(f"Warming up {backend.name}"),
+        TextColumn(f"Warming up {backend.name}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         console=console,
     )
     with bar:

@@ -20,6 +20,7 @@ from tinygrad_bn.lab.experiment import Experiment
 from tinygrad_bn.lab.store import StoreError
 from tinygrad_bn.training import InterruptGuard
 
+from .console import literal_console
 from .errors import Interrupted, expecting
 
 _INTERVAL = 0.2  # seconds between two updates of the bar
@@ -40,7 +41,7 @@ def _list(options: Mapping[str, Any], program: str) -> None:
     for name in registry.NAMES:
         experiment = registry.get(name)
         table.add_row(name, experiment.question, experiment.source)
-    Console().print(table)
+    literal_console().print(table)
 
 
 def _run(options: Mapping[str, Any], program: str) -> None:
@@ -55,7 +56,7 @@ def _run(options: Mapping[str, Any], program: str) -> None:
     digits = Digits(options["data"], subset=quick and options["data"] is None)
     with expecting(OSError, ValueError):
         digits.load()
-    console = Console()
+    console = literal_console()
     with InterruptGuard() as guard, expecting(OSError, StoreError):
         for experiment in experiments:
             with Display(console, guard) as watcher:
@@ -90,7 +91,7 @@ def _report(options: Mapping[str, Any], program: str) -> None:
         paths = [report.write_page(folder)]
         if options["markdown"] is not None:
             paths.append(report.write_markdown(folder, Path(options["markdown"])))
-    Console().print(
+    literal_console().print(
         "Wrote", ", ".join(str(path) for path in paths), soft_wrap=True, highlight=False
     )
 
@@ -101,11 +102,11 @@ class Display(runner.Watcher):
     def __init__(self, console: Console, guard: InterruptGuard) -> None:
         self._console, self._guard = console, guard
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[cell]}"),
+            TextColumn("{task.fields[cell]}", markup=False),
             console=console,
             disable=not console.is_terminal,
         )

@@ -26,6 +26,7 @@ from tinygrad_bn.training import InterruptGuard
 
 from . import report
 from .comparison import KIND, NETWORKS, Comparison
+from .console import literal_console
 from .errors import CommandError, Interrupted, expecting
 from .settings import Settings
 
@@ -47,7 +48,7 @@ def run(options: Mapping[str, Any], program: str) -> None:
             _require_plot()
     comparison = _prepare(options)
     out = _folder(options)
-    console = Console()
+    console = literal_console()
     _train(comparison, out, console, program)
     summary = report.summarize(comparison)
     console.print(report.table(summary))  # first: it is seen even if nothing can be written
