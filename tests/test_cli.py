@@ -11,8 +11,9 @@ import sys
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from tinygrad_bn import cli, data, nn
+from tinygrad_bn import blas, cli, data, nn
 from tinygrad_bn.backend import (
     BackendUnavailableError,
     default_backend,
@@ -427,3 +428,28 @@ def test_the_live_bar(monkeypatch):
     shown = console.file.getvalue()
     assert "5/5" in shown
     assert re.search(r"plain \d+\.\d%, with batch norm \d+\.\d%", shown)
+
+
+@pytest.mark.parametrize(("hidden", "inside"), [("16", 1), ("8,300", 2)])
+def test_blas_has_one_thread_for_a_small_network(tmp_path, monkeypatch, hidden, inside):
+    for name in blas.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+    def threads():
+        return {p["num_threads"] for p in threadpool_info() if p["user_api"] == "blas"}
+
+    seen = set()
+    step = Comparison.run
+
+    def looking(self):
+        seen.update(threads())
+        return step(self)
+
+    monkeypatch.setattr(Comparison, "run", looking)
+    with threadpool_limits(limits=2, user_api="blas"):
+        if threads() != {2}:
+            pytest.skip("NumPy's BLAS has no threads that can be set")
+        out = ["--hidden", hidden, "--out", tmp_path]
+        assert run("train", *SHORT, "--steps", 2, *out) == 0
+        assert threads() == {2}
+    assert seen == {inside}

@@ -29,7 +29,7 @@ def test_every_package_is_listed() -> None:
 
 def test_the_core_stays_small() -> None:
     names = {d.partition(">")[0].strip() for d in PROJECT["project"]["dependencies"]}
-    assert names == {"numpy", "rich", "safetensors"}
+    assert names == {"numpy", "rich", "safetensors", "threadpoolctl"}
 
 
 def test_the_peer_is_pinned_and_never_imported() -> None:

@@ -35,9 +35,31 @@ def test_the_report_is_of_a_full_run_by_this_code(name):
     settings = {**experiment.settings(False), "quick": False}
     for part in (experiment.question, experiment.describe(settings), experiment.says):
         assert part in text
-    assert "3 seeds, backend numpy, 60,000 digits for training, full run" in text
+    data = experiment.data({"train_images": 60_000})
+    assert f"3 seeds, backend numpy, {data}, full run" in text
+    assert ("60,000 digits" in data) is (name != "inputs")
+    digits = "--data FOLDER " if name != "inputs" else ""
+    assert f"\ntinygrad-bn lab run {name} {digits}--seeds 3 --out DIR\n" in REPORT.read_text(
+        "utf-8"
+    )
     assert any(f"This run **{word}**." in text for word in WORDS.values())
     assert (REPORT.parent / f"{name}.png").stat().st_size < 150_000
+
+
+def test_the_report_says_how_it_was_made_and_what_its_plots_show():
+    text = REPORT.read_text("utf-8")
+    assert "\ntinygrad-bn lab report DIR  " in text
+    assert "\ntinygrad-bn lab report DIR --markdown FOLDER  " in text
+    assert "bands and bars are ±1 standard deviation over seeds" in text
+    assert "geometric mean" in text
+    assert "16,346 block groups for training (the shipped houses)" in section("inputs")
+
+
+def test_samples_and_groups_are_called_what_they_are():
+    text = section("inference")
+    assert "precise, 10,000 samples (of 60,000 training images)" in text
+    assert "a part of the training images, not all of them" in text
+    assert "gap, batch norm, dropout 0 (groups of 128: whole batches)" in section("regularise")
 
 
 def test_the_headlines_are_those_of_the_report():

@@ -87,6 +87,7 @@ def test_the_page_says_everything(folder):
         "Nobody & sons",
         "It is <better>.",
         "A claim holds when its margin",
+        "bands and bars are ±1 standard deviation over seeds",
         "2 seeds, backend numpy, 8,000 digits for training, quick run",
         "tinygrad-bn lab run tiny --quick --seeds 2 --out DIR",
         str(entry.numbers[0]),
@@ -98,6 +99,20 @@ def test_the_page_says_everything(folder):
     assert "prefers-color-scheme: dark" in page
     assert "currentColor" in page
     assert "width=device-width" in page
+
+
+def test_the_command_measures_the_same_again(folder, monkeypatch):
+    (entry,) = report.collect(folder)
+
+    def command(**changes):
+        settings = {**entry.results.settings, **changes}
+        return entry._replace(results=entry.results._replace(settings=settings)).command
+
+    assert command() == "tinygrad-bn lab run tiny --quick --seeds 2 --out DIR"
+    assert "tiny --quick --backend cupy --seeds 2" in command(backend="cupy")
+    assert "tiny --quick --data FOLDER --seeds 2" in command(train_images=60_000)
+    monkeypatch.setattr(Tiny, "on_digits", False)
+    assert "--data" not in command(train_images=60_000)
 
 
 def test_the_same_numbers_make_the_same_page(folder):
@@ -113,6 +128,7 @@ def test_markdown_with_pictures(folder, tmp_path):
     assert "![Is it small?](tiny.png)" in text
     assert "| accuracy \\| plain (a note) |" in text
     assert "tinygrad-bn lab run tiny --quick --seeds 2 --out DIR" in text
+    assert "tinygrad-bn lab report DIR --markdown FOLDER" in text
     assert not any(line != line.rstrip() for line in text.splitlines())
 
 

@@ -1,9 +1,10 @@
 """Runs: reproducible, resumed to the last bit, refused where they would mix."""
 
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from tests.lab_helpers import StopAfter, Tiny
-from tinygrad_bn import nn
+from tinygrad_bn import blas, nn
 from tinygrad_bn.backend import rng
 from tinygrad_bn.lab import runner, store
 from tinygrad_bn.lab.digits import Digits
@@ -139,6 +140,32 @@ def test_a_damaged_cell_is_refused_before_anything_is_measured(tmp_path, digits)
     with pytest.raises(store.StoreError, match=r"plain-seed0.json is damaged"):
         run(tmp_path, digits, watcher=watcher, seeds=2)
     assert watcher.told == []
+
+
+def test_blas_has_one_thread_while_a_cell_is_measured(tmp_path, digits, monkeypatch):
+    for name in blas.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+    def threads():
+        return [p["num_threads"] for p in threadpool_info() if p["user_api"] == "blas"]
+
+    class Looking(Tiny):
+        def measure(self, cell):
+            return {"threads": threads()}
+
+    with threadpool_limits(limits=2, user_api="blas"):
+        before = threads()
+        assert run(tmp_path, digits, experiment=Looking())
+        assert threads() == before
+    assert values(tmp_path)["plain"][0]["threads"] == [1] * len(before)
+
+
+def test_what_does_not_use_the_digits_does_not_depend_on_them(tmp_path, digits):
+    class Other(Tiny):
+        on_digits = False
+
+    assert "train_images" in runner.describe(Tiny(), digits, True)
+    assert "train_images" not in runner.describe(Other(), digits, True)
 
 
 def test_a_training_that_diverges_ends(tmp_path, digits):

@@ -6,7 +6,7 @@ import dataclasses
 import os
 import shlex
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from tinygrad_bn.backend import (
     default_backend,
     get_backend,
 )
+from tinygrad_bn.blas import one_thread
 from tinygrad_bn.data import mnist
 from tinygrad_bn.plotting import plot_accuracy, require_matplotlib
 from tinygrad_bn.serialization import CheckpointError, load_checkpoint
@@ -32,6 +33,8 @@ from .settings import Settings
 
 CHECKPOINT = "checkpoint.safetensors"
 PLOT = "accuracy.png"
+
+_SMALL = 256  # layers up to this width, in batches up to this size, gain nothing by threads
 
 
 def run(options: Mapping[str, Any], program: str) -> None:
@@ -49,7 +52,8 @@ def run(options: Mapping[str, Any], program: str) -> None:
     comparison = _prepare(options)
     out = _folder(options)
     console = literal_console()
-    _train(comparison, out, console, program)
+    with _threads(comparison.settings):
+        _train(comparison, out, console, program)
     summary = report.summarize(comparison)
     console.print(report.table(summary))  # first: it is seen even if nothing can be written
     with expecting(OSError):
@@ -60,6 +64,12 @@ def run(options: Mapping[str, Any], program: str) -> None:
             curves = {t: summary[name]["test_accuracy"] for name, t in NETWORKS.items()}
             plot_accuracy(paths[-1], summary["steps"], curves)
     console.print("Wrote", ", ".join(str(path) for path in paths), soft_wrap=True, highlight=False)
+
+
+def _threads(settings: Settings) -> AbstractContextManager[Any]:
+    """One thread for BLAS where the products are small; as many as it likes elsewhere."""
+    small = max((*settings.hidden, settings.batch_size)) <= _SMALL
+    return one_thread() if small else nullcontext()
 
 
 def _require_plot() -> None:

@@ -57,6 +57,7 @@ class Experiment:
     says: ClassVar[str]
     full: ClassVar[Settings]
     quick: ClassVar[Settings]
+    on_digits: ClassVar[bool] = True  # whether it trains on the images of the cell's `digits`
     height: ClassVar[float] = 3.7  # of the figure, in inches
 
     def settings(self, quick: bool) -> dict[str, Any]:
@@ -66,6 +67,10 @@ class Experiment:
     def describe(self, settings: Settings) -> str:
         """The method in three sentences, with the numbers of these settings."""
         return " ".join(sentence.format(**settings) for sentence in self.method)
+
+    def data(self, settings: Settings) -> str:
+        """What it trains on, in a few words; the settings are those of a run."""
+        return f"{settings['train_images']:,} digits for training"
 
     def variants(self, settings: Settings) -> list[str]:
         """The names of what is compared."""

@@ -74,6 +74,16 @@ def points(
     )
 
 
+def few_ticks(axes: Axes) -> None:
+    """Plain numbers at 1, 2 and 5 on a logarithmic y axis; only at 1 where it spans decades."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    low, high = axes.get_ylim()
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 30 * low else (1,)))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
 def finish(axes: Axes, x: str, y: str, *, title: str = "", legend: bool = True) -> None:
     """Labels, a grid, and a legend of the whole figure below it, where it hides no data."""
     axes.set(xlabel=x, ylabel=y, title=title)

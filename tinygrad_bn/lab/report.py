@@ -26,7 +26,14 @@ WORDS = {"agrees": "agrees", "partly": "agrees partly", "disagrees": "disagrees"
 _INTRODUCTION = (
     "Each experiment is a command, a plot and a number. Numbers are means ± standard deviations "
     "over seeds: each seed draws its own initial weights and its own order of the data, the same "
-    "ones for all that is compared."
+    "ones for all that is compared. In the plots bands and bars are ±1 standard deviation over "
+    "seeds around the mean; bands on logarithmic axes are taken of the logarithms, around the "
+    "geometric mean, which is below the table's mean where seeds differ much."
+)
+
+_REPORT = (
+    f"tinygrad-bn lab report DIR                    # writes DIR/{PAGE}\n"
+    f"tinygrad-bn lab report DIR --markdown FOLDER  # and {MARKDOWN} with pictures into FOLDER"
 )
 
 
@@ -50,7 +57,7 @@ class Entry(NamedTuple):
         settings, seeds = self.results.settings, len(self.results.seeds)
         return (
             f"{seeds} {'seed' if seeds == 1 else 'seeds'}, backend {settings['backend']}, "
-            f"{settings['train_images']:,} digits for training, "
+            f"{self.experiment.data(settings)}, "
             f"{'quick' if settings['quick'] else 'full'} run, {self.records[0]['machine']}"
         )
 
@@ -60,7 +67,10 @@ class Entry(NamedTuple):
         settings = self.results.settings
         words = [f"tinygrad-bn lab run {self.experiment.name}"]
         words += ["--quick"] if settings["quick"] else []
-        words += ["--data FOLDER"] if settings["train_images"] == FULL["train"][0].shape[0] else []
+        if self.experiment.on_digits and settings["train_images"] == FULL["train"][0].shape[0]:
+            words += ["--data FOLDER"]
+        if settings["backend"] != "numpy":
+            words += [f"--backend {settings['backend']}"]
         return " ".join([*words, f"--seeds {len(self.results.seeds)} --out DIR"])
 
 
@@ -185,7 +195,7 @@ def write_markdown(folder: Path, target: Path) -> Path:
 def _markdown(entries: list[Entry]) -> Iterator[str]:
     yield f"# The lab: what batch normalization does\n\n{_INTRODUCTION} {RULE}\n\n{_made_by()}\n\n"
     commands = dict.fromkeys(e.command for e in entries)
-    yield "```sh\n" + "\n".join(commands) + "\ntinygrad-bn lab report DIR\n```\n\n"
+    yield "```sh\n" + "\n".join(commands) + "\n" + _REPORT + "\n```\n\n"
     yield "| experiment | question | this run |\n|---|---|---|"
     for e in entries:
         name = e.experiment.name

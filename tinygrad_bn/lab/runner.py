@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..backend import default_backend
+from ..blas import one_thread
 from . import store
 from .cell import Cell, Stopped
 from .digits import Digits
@@ -46,6 +47,8 @@ def run(
 ) -> bool:
     """Measure the cells that have no file yet; whether all are measured now.
 
+    The networks are small: meanwhile BLAS uses one thread, see `blas`.
+
     Raises StoreError when the folder holds cells of another run, OSError and ValueError when the
     digits cannot be read.
     """
@@ -58,7 +61,8 @@ def run(
         cell = Cell(settings, variant, seed, digits, partial, watcher.stop, report)
         start = time.perf_counter()
         try:
-            values = experiment.measure(cell)
+            with one_thread():
+                values = experiment.measure(cell)
         except Stopped:
             return False
         seconds = time.perf_counter() - start
@@ -83,12 +87,8 @@ def _record(experiment: Experiment, cell: Cell, seconds: float, values: Values) 
 
 def describe(experiment: Experiment, digits: Digits, quick: bool) -> dict[str, Any]:
     """Everything that the numbers depend on, besides variant and seed."""
-    return {
-        **experiment.settings(quick),
-        "quick": quick,
-        "backend": default_backend().name,
-        "train_images": len(digits.train),
-    }
+    settings = {**experiment.settings(quick), "quick": quick, "backend": default_backend().name}
+    return {**settings, "train_images": len(digits.train)} if experiment.on_digits else settings
 
 
 def _plan(

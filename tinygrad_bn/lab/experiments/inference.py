@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from ... import nn, random
 from ...diagnostics import MovingAverages
 from ..experiment import Experiment, Results, Settings, Values
@@ -25,7 +27,7 @@ class Inference(Experiment):
     title = "Why the moving average, and what instead?"
     question = (
         "What accuracy does a network have in evaluation by the statistics of the test batch, by "
-        "moving averages with several decays, and by the population, from few samples or many?"
+        "moving averages with several decays, and by precise ones of few training samples or many?"
     )
     method = (
         "The digits network with {layers} layers of {width} sigmoids and batch norm is trained "
@@ -34,7 +36,8 @@ class Inference(Experiment):
         "After {early} steps and after {steps} the same weights are tested with every kind of "
         "statistics: those of the test batch (of the training batch's size), each moving average, "
         "precise ones (exact mean and variance, layer by layer) of a number of training samples.",
-        "The population is that of the largest number of samples.",
+        "The largest of these samples stands for the population; it is a part of the training "
+        "images, not all of them.",
     )
     source = "Wu and Johnson, 2021, section 3; Ioffe and Szegedy, 2015, algorithm 2"
     says = (
@@ -69,7 +72,7 @@ class Inference(Experiment):
         random.manual_seed(cell.seed)
         widths = [cell["width"]] * cell["layers"]
         network = perceptron(cell.digits.features, widths, 10, norm=nn.BatchNorm)
-        size = int(cell.variant.partition(" ")[2])
+        size = _size(cell.variant)
         training = Training(cell, network, cell.digits.train, rate=cell["rate"], batch_size=size)
         with MovingAverages(network, cell["decays"]) as averages:
             records = training.run(
@@ -82,11 +85,16 @@ class Inference(Experiment):
 
     def numbers(self, results: Results) -> list[Number]:
         """Accuracies early and late, by kind of statistics."""
+        images, largest = (
+            results.settings["train_images"],
+            _precise(results.settings["samples"][-1]),
+        )
         return [
             Number(
                 f"{variant}, step {_step(results, when):,}: {kind}",
                 _of(results, variant, when, kind),
                 ".1%",
+                f"of {images:,} training images" if kind == largest else "",
             )
             for variant in results.cells
             for when in ("early", "late")
@@ -123,8 +131,8 @@ class Inference(Experiment):
         ]
 
     def draw(self, figure: Figure, results: Results) -> None:
-        """Left: by decay, early and late. Right: by the number of samples."""
-        left, right = figure.subplots(1, 2, sharey=True)
+        """By decay, by the number of samples, and the test batch's own; early and late each."""
+        left, middle, right = figure.subplots(1, 3, sharey=True, width_ratios=[4, 4, 3])
         decays, samples = results.settings["decays"], results.settings["samples"]
         for variant, color in zip(results.cells, COLORS, strict=False):
             for when, style in (("early", ":"), ("late", "-")):
@@ -132,12 +140,26 @@ class Inference(Experiment):
                 values = [_of(results, variant, when, _average(d)) for d in decays]
                 points(left, [1 - d for d in decays], values, label, color, style)
                 values = [_of(results, variant, when, _precise(n)) for n in samples]
-                points(right, samples, values, label, color, style)
-        for axes in (left, right):
+                points(middle, samples, values, label, color, style)
+                own = _of(results, variant, when, "test batch")
+                points(right, [_size(variant)], [own], label, color)
+        sizes = [_size(variant) for variant in results.cells]
+        for when, style in (("early", ":"), ("late", "-")):
+            means = [np.mean(_of(results, v, when, "test batch")) for v in results.cells]
+            right.plot(sizes, means, color="#888888", linestyle=style, linewidth=1.4, zorder=1)
+        for axes in (left, middle):
             axes.set_xscale("log")
         left.invert_xaxis()
-        finish(left, "1 - decay of the moving average", "test accuracy", legend=False)
-        finish(right, "training samples for precise statistics", "")
+        right.set_xscale("log", base=2)
+        right.set_xticks(sizes, [str(size) for size in sizes])
+        right.margins(x=0.15)
+        finish(left, "1 - decay", "test accuracy", title="moving average", legend=False)
+        finish(middle, "training samples", "", title="precise statistics", legend=False)
+        finish(right, "its size", "", title="the test batch's own")
+
+
+def _size(variant: str) -> int:
+    return int(variant.partition(" ")[2])
 
 
 def _average(decay: float) -> str:

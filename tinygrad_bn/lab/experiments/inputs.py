@@ -52,6 +52,11 @@ class Inputs(Experiment):
         "rates": [1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1],
     }
     quick: ClassVar[Settings] = {"steps": 600, "rates": [1e-6, 1e-4, 1e-2, 1e-1]}
+    on_digits: ClassVar[bool] = False
+
+    def data(self, settings: Settings) -> str:
+        """The shipped block groups."""
+        return f"{len(_houses(False)[0]):,} block groups for training (the shipped houses)"
 
     def variants(self, settings: Settings) -> list[str]:
         """The three ways."""
@@ -155,7 +160,8 @@ class Inputs(Experiment):
             best = self._best(results, variant)
             curves = [v["curves"][b[2]] for v, b in zip(values, best, strict=True)]
             band(axes, values[0]["step"], curves, variant, color)
-        axes.axhline(results.settings["goal"], color="#888888", linestyle=":")
+        goal = results.settings["goal"]
+        axes.axhline(goal, color="#888888", linestyle=":", label=f"goal: {goal}")
         finish(axes, "training steps", "held-out error (variance of the prices = 1)")
 
 

@@ -159,7 +159,9 @@ class Rates(Experiment):
                 values = results.of(f"{norm} ×{factor}")
                 longest = max((v["step"] for v in values), key=len)
                 label = f"{norm} ×{factor}"
-                if any(v["diverged"] is not None for v in values):
+                if not longest:
+                    label += " (diverged at once)"  # no curve to be seen
+                elif any(v["diverged"] is not None for v in values):
                     label += " (diverged)"
                 band(left, longest, [v["accuracy"] for v in values], label, color, style)
             values = results.of(f"sigmoids, {norm}")

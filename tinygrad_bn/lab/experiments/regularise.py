@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..cell import Cell
 
 _DROPOUT = ("plain", "batch norm")
+_WHOLE = "batch norm, dropout 0"  # the variant whose groups are whole batches
 
 
 class Regularise(Experiment):
@@ -100,8 +101,9 @@ class Regularise(Experiment):
     def numbers(self, results: Results) -> list[Number]:
         """Gaps, test accuracies, and the best dropout rates."""
         forms = {"gap": ("gap", ".3f"), "test_accuracy": ("test accuracy", ".1%")}
+        notes = {_WHOLE: f"groups of {results.settings['groups'][-1]}: whole batches"}
         found = [
-            Number(f"{label}, {variant}", results.each(variant, key), form)
+            Number(f"{label}, {variant}", results.each(variant, key), form, notes.get(variant, ""))
             for key, (label, form) in forms.items()
             for variant in results.cells
         ]
@@ -111,7 +113,7 @@ class Regularise(Experiment):
 
     def claims(self, results: Results) -> list[Claim]:
         """Smaller gaps, with smaller batches the more so, and less need of dropout."""
-        whole, plain = "batch norm, dropout 0", "plain, dropout 0"
+        whole, plain = _WHOLE, "plain, dropout 0"
         small = next(iter(results.cells))
         lighter = results.pairs("batch norm, dropout 0.4", "plain, dropout 0.6", "test_accuracy")
         best = zip(*(_best(results, name) for name in _DROPOUT), strict=True)
@@ -141,7 +143,7 @@ class Regularise(Experiment):
         """Left: the gap by group size. Right: test accuracy by dropout rate."""
         left, right = figure.subplots(1, 2)
         sizes = results.settings["groups"]
-        names = [*list(results.cells)[: len(sizes) - 1], "batch norm, dropout 0"]
+        names = [*list(results.cells)[: len(sizes) - 1], _WHOLE]
         gaps = [results.each(name, "gap") for name in names]
         points(left, sizes, gaps, "batch norm", COLORS[1])
         plain = summarize(results.each("plain, dropout 0", "gap")).mean

@@ -18,7 +18,7 @@ from ...diagnostics import (
     layers,
 )
 from ..experiment import Experiment, Results, Settings, Values
-from ..figures import COLORS, band, finish
+from ..figures import COLORS, band, few_ticks, finish
 from ..networks import perceptron
 from ..statistics import Claim, Number
 from ..training import Training, evaluate
@@ -169,6 +169,8 @@ class Smooth(Experiment):
                 values = results.of(variant)
                 if key in values[0]:
                     band(axes, values[0]["step"], [v[key] for v in values], variant, color)
+            if key != "accuracy":
+                few_ticks(axes)
             last = key == "accuracy"
             bottom = "training steps" if last or key == "smoothness" else ""
             finish(axes, bottom, _MEASURES.get(key, "test accuracy"), legend=last)
