@@ -139,7 +139,7 @@ def test_nothing_heavy_is_loaded_for_help_or_by_the_package():
 
 def test_a_bar_on_a_terminal(tmp_path, tiny, monkeypatch):
     shown = Console(force_terminal=True, width=120, record=True, file=io.StringIO())
-    monkeypatch.setattr(command, "Console", lambda: shown)
+    monkeypatch.setattr(command, "literal_console", lambda: shown)
     assert run("run", "tiny", "--quick", "--out", tmp_path) == 0
     text = shown.export_text()
     assert "2/2" in text

@@ -19,7 +19,7 @@ UNARY = [
         for name in (
             *("abs", "negative", "positive", "square", "exp", "expm1", "sign", "floor", "ceil"),
             *("trunc", "round", "sin", "cos", "tan", "atan", "sinh", "cosh", "tanh", "asinh"),
-            *("sigmoid", "erf"),
+            *("sigmoid", "erf", "conj", "real"),
         )
     ],
     *[Case(n, getattr(tg, n), getattr(torch, n), 0.1, 4.0) for n in ("sqrt", "reciprocal")],

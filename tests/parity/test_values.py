@@ -122,6 +122,23 @@ def _flat_at_firsts(x: Any) -> Any:
     return tg.reshape(x, (-1,))[tg.unique_all(x).indices]
 
 
+COMPLEX = [
+    Case("conj", tg.conj, lambda x: torch.conj(x).resolve_conj()),
+    Case("real", tg.real, torch.real),
+    Case("imag", tg.imag, torch.imag),
+]
+
+
+@pytest.mark.parametrize("case", COMPLEX, ids=ids(COMPLEX))
+@drawn
+@given(shape=shapes(), dtype=st.sampled_from(["complex64", "complex128"]), seed=seeds)
+def test_complex(case: Case, shape: tuple[int, ...], dtype: str, seed: int) -> None:
+    """Complex tensors hold values; derivatives are of real ones."""
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal(shape) + 1j * rng.standard_normal(shape)
+    _same(case, [x.astype(dtype)], seed)
+
+
 POSITIONS = [
     *[
         Case(name, getattr(tg, name), getattr(torch, name))
