@@ -60,7 +60,7 @@ def slab_statistics(x: Any, k: Any, c: Any, center: Any, eps: Any, stats: Any) -
         _, second = slab_sums(x, k, c, zero)
         uncentred_statistics(second, n, eps, stats, i)
         return
-    start, total = x[k, 0, c, :CHUNK], 0.0
+    start, total = x[k, 0, c, :CHUNK], np.float64(0)
     for m in range(start.size):
         total += start[m]
     shift = x.dtype.type(total / start.size)
