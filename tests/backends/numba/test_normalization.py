@@ -105,8 +105,10 @@ def test_every_form(shape, axis, dtype):
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize(("shape", "axis"), [((33, 5), 1), ((4, 3, 5, 2), 1), ((4, 5, 2, 3), 3)])
 def test_every_layout(shape, axis, layout):
-    compare(shape, axis, "float32", layout)
-    compare(shape, axis, "float32", layout, activation="relu", residual=True)
+    # Sums over repeated rows cancel: in float32 all that is left of them is rounding.
+    dtype = "float64" if layout == "broadcast" else "float32"
+    compare(shape, axis, dtype, layout)
+    compare(shape, axis, dtype, layout, activation="relu", residual=True)
 
 
 @pytest.mark.parametrize("center", [True, False])
