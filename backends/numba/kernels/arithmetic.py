@@ -17,7 +17,7 @@ from typing import Any
 from ..compiler import exact, kernel
 
 RELU = 1
-LEAKY_RELU = 2
+"""The number of relu among activations; 0 is none, any other leaky_relu."""
 
 
 @exact

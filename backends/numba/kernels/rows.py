@@ -274,7 +274,10 @@ def forward(
     act: Any,
     slope: Any,
 ) -> None:
-    """`statistics` and `write` in one."""
+    """`statistics` and `write` in one call.
+
+    Their loops stand here again: over `prange` they run in parallel only in a driver itself.
+    """
     channels = stats.shape[1] // x.shape[0]
     n = x.shape[1] * x.shape[2] // channels
     for k in range(x.shape[0]):

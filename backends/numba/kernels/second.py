@@ -1,11 +1,11 @@
-"""The gradient of batch norm's gradient, for x of shape (G, N, C, L) or, with L = 1, of rows.
+"""The gradient of batch norm's gradient, for x of shape (G, N, C, L); rows are turned into slabs.
 
-Everything that couples the elements of a channel is one of eight sums over it, so one pass over
+Everything that couples the elements of a channel is one of five sums over it, so one pass over
 u, g and x finds them, and a second one writes both results. With d = x - mean - low, h = g·act′:
 
-    U0 = Σu, U1 = Σu·d, G0 = Σh, G1 = Σh·d, X = Σu·h.
+    Σu, Σu·d, Σh, Σh·d, Σu·h.
 
-See `batch_norm_grad_grad` of the reference for the formulas, and `Terms` here for what is left of
+See `batch_norm_grad_grad` of the reference for the formulas, and `solve` here for what is left of
 them for one element: dg = act′·(q·u + r·d + s),  dx = v·h + w·u + y·d + z.
 """
 
@@ -61,7 +61,7 @@ def pass_gate(
 def gate_in_place(
     h: Any, x: Any, mean: Any, scale: Any, offset: Any, relu: Any, below: Any
 ) -> None:
-    """h·act′(z) of a chunk."""
+    """h·act′(z) of a chunk; not by `pass_gate`, whose arrays must not be one and the same."""
     zero = x.dtype.type(0)
     for i in range(x.size):
         z = minus(x[i], mean) * scale + offset
