@@ -125,15 +125,17 @@ class NumPyNormalization(NormalizationReference):
         missed: Any,
         mean: Any,
         var: Any,
+        factor: Any,
         usable: Any,
         rate: Any,
     ) -> tuple[Any, Any, Any, Any]:
         """Without a choice for each channel where all move: a finite sum has finite terms."""
+        unbiased = var * factor
         if usable is not None or not math.isfinite(
-            _total(mean, axis=None) + _total(var, axis=None)
+            _total(mean, axis=None) + _total(unbiased, axis=None)
         ):
             return super().advance_estimate(
-                old_mean, old_var, skipped, missed, mean, var, usable, rate
+                old_mean, old_var, skipped, missed, mean, var, factor, usable, rate
             )
         new_mean = old_mean + (mean - old_mean) * rate
-        return new_mean, old_var + (var - old_var) * rate, skipped, missed
+        return new_mean, old_var + (unbiased - old_var) * rate, skipped, missed

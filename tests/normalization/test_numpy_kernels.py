@@ -54,8 +54,8 @@ def test_advancing_the_estimate(bad, usable):
     if bad is not None:
         mean[0] = bad
     counters = np.array([5, 0, 1]), np.array([7, 0, 2])
-    found = B.advance_estimate(*old, *counters, mean, var, usable, 0.1)
-    expected = Reference.advance_estimate(B, *old, *counters, mean, var, usable, 0.1)
+    found = B.advance_estimate(*old, *counters, mean, var, 1.5, usable, 0.1)
+    expected = Reference.advance_estimate(B, *old, *counters, mean, var, 1.5, usable, 0.1)
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-15)
     assert found[2].tolist() == [5 + (bad is not None), 0, 1]
@@ -66,6 +66,6 @@ def test_advancing_the_estimate(bad, usable):
 def test_a_sum_of_finite_numbers_that_overflows_is_still_finite():
     old, huge, counter = np.zeros(2), np.full(2, 1.7e308), np.zeros(2, dtype=int)
     with np.errstate(over="ignore"):
-        found = B.advance_estimate(old, old, counter, counter, huge, np.zeros(2), None, 0.1)
+        found = B.advance_estimate(old, old, counter, counter, huge, np.zeros(2), 1.0, None, 0.1)
     np.testing.assert_allclose(found[0], 0.1 * huge)
     assert [a.tolist() for a in found[1:]] == [[0, 0]] * 3

@@ -35,17 +35,19 @@ def _cotangents(caller: str, outputs: Any, given: Any, create_graph: bool) -> li
         raise ValueError(
             f"{caller}: {len(outputs)} outputs need as many cotangents, got {len(cotangents)}"
         )
-    roots = []
-    for y, g in zip(outputs, cotangents, strict=True):
-        if not isinstance(y, Variable):
-            raise TypeError(f"{caller}: outputs must be tensors, got {type(y).__name__}")
-        if y._node is None:
-            raise RuntimeError(
-                f"{caller}: the output does not depend on any tensor with requires_grad=True "
-                "(or was computed under no_grad)"
-            )
-        roots.append((y._node, _one_cotangent(caller, y, g, create_graph)))
-    return roots
+    return [_root(caller, y, g, create_graph) for y, g in zip(outputs, cotangents, strict=True)]
+
+
+def _root(caller: str, y: Any, g: Any, create_graph: bool) -> tuple[Any, Any]:
+    """Node and cotangent of one output, checked."""
+    if not isinstance(y, Variable):
+        raise TypeError(f"{caller}: outputs must be tensors, got {type(y).__name__}")
+    if y._node is None:
+        raise RuntimeError(
+            f"{caller}: the output does not depend on any tensor with requires_grad=True "
+            "(or was computed under no_grad)"
+        )
+    return y._node, _one_cotangent(caller, y, g, create_graph)
 
 
 def _one_cotangent(caller: str, y: Variable, g: Any, create_graph: bool) -> Any:
@@ -104,7 +106,12 @@ def backward(
             was modified in place.
         ValueError: no outputs, or a cotangent of the wrong shape.
     """
-    roots = _cotangents("backward", outputs, grad_outputs, create_graph)
+    if isinstance(outputs, Variable) and (
+        grad_outputs is None or isinstance(grad_outputs, Variable)
+    ):
+        roots = [_root("backward", outputs, grad_outputs, create_graph)]
+    else:
+        roots = _cotangents("backward", outputs, grad_outputs, create_graph)
     retain = create_graph if retain_graph is None else retain_graph
     run(roots, retain_graph=retain, create_graph=create_graph, capture=None)
 

@@ -14,7 +14,7 @@ from threading import RLock
 from typing import Any
 
 from ..backend import BackendMismatchError
-from ..backend.quiet import callers_own, quiet
+from ..backend.quiet import callers_own, hush, quiet, unhush
 from . import runtime
 from .anomaly import inspect_backward
 from .graph import Leaf, Node, Variable
@@ -73,16 +73,36 @@ def run(
     """Propagate cotangents from `roots`, pairs of a node and a raw array (or a tensor, when
     `create_graph`), into the leaves' `.grad`, or into `capture` (node -> gradient) if given."""
     grads: dict[Any, Any] = {}
+    if capture is None and not create_graph and not watch.anomaly:
+        _run_plain(roots, grads, retain_graph)
+        return
     with set_grad_enabled(create_graph), quiet():
-        for node, g in roots:
-            grads[node] = grads[node] + g if node in grads else g
-        order = reachable(grads)
-        if capture is None and not create_graph and not watch.anomaly:
-            _walk_plain(order, grads, retain_graph)
-        else:
-            _walk(order, grads, retain_graph, create_graph, capture)
+        _gather(roots, grads)
+        _walk(reachable(grads), grads, retain_graph, create_graph, capture)
         with _leaves:
             _arrive(grads, create_graph, capture)
+
+
+def _gather(roots: Sequence[tuple[Any, Any]], grads: dict[Any, Any]) -> None:
+    """The cotangents by node; a node that is named twice has their sum."""
+    for node, g in roots:
+        grads[node] = grads[node] + g if node in grads else g
+
+
+def _run_plain(roots: Sequence[tuple[Any, Any]], grads: dict[Any, Any], retain_graph: bool) -> None:
+    """`run` for the common case, first order into `.grad`, without its questions.
+
+    Rules see raw arrays, of which nothing is recorded; hooks, which see tensors, run without
+    recording of their own.
+    """
+    tokens = hush()
+    try:
+        _gather(roots, grads)
+        _walk_plain(reachable(grads), grads, retain_graph)
+        with _leaves:
+            _arrive_plain(grads)
+    finally:
+        unhush(tokens)
 
 
 def _arrive(grads: dict[Any, Any], create_graph: bool, capture: dict[Any, Any] | None) -> None:
@@ -98,8 +118,22 @@ def _arrive(grads: dict[Any, Any], create_graph: bool, capture: dict[Any, Any] |
             capture[leaf] = _kept(leaf, g, alone)
 
 
+def _arrive_plain(grads: dict[Any, Any]) -> None:
+    """`_arrive` for raw arrays into `.grad`."""
+    while grads:
+        leaf, g = grads.popitem()
+        if leaf.hooks:
+            g = _run_hooks(leaf, g, False)
+        alone = getrefcount(g) == ALONE
+        backend = leaf.backend
+        if leaf.grad is not None or backend.placed or not (alone and backend.owns_memory(g)):
+            _accumulate(leaf, g, alone)
+        else:
+            leaf.grad = runtime.make(backend, g, None)
+
+
 def _walk_plain(order: list[Node], grads: dict[Any, Any], retain_graph: bool) -> None:
-    """`_walk` for the common case, first order into `.grad`, without its questions."""
+    """`_walk` in the same case."""
     owned: set[Any] = set()
     take = grads.pop
     for node in order:
@@ -176,7 +210,7 @@ def _run_hooks(node: Any, g: Any, create_graph: bool) -> Any:
     """Show a gradient to the hooks of its tensor; what a hook returns replaces it."""
     value = g if create_graph else runtime.make(node.backend, node.backend.wrap(g), None)
     for hook in tuple(node.hooks.values()):
-        with callers_own():
+        with set_grad_enabled(create_graph), callers_own():
             replaced = hook(value)
         if replaced is None:
             continue

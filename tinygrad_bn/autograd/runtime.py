@@ -146,7 +146,13 @@ def shape_of(array: Any) -> Any:
 
 def plain(backend: Backend, array: Any) -> Any:
     """An untracked tensor around `array` (None stays None)."""
-    return None if array is None else make(backend, backend.wrap(array), None)
+    if array is None:
+        return None
+    t = _new(tensor_type)
+    t._data = array if array.__class__ is backend.array_type else backend.wrap(array)
+    t._node = None
+    t._backend = backend
+    return t
 
 
 def make(backend: Backend, array: Any, node: Any) -> Any:

@@ -30,19 +30,29 @@ context variable's value, and RuntimeError is raised while another thread is in 
 _callers: ContextVar[Any] = ContextVar("tinygrad_bn_callers_setting", default=None)
 
 
+def hush() -> tuple[Any, Any]:
+    """Begin what `quiet` does, without an object of its own; `unhush` takes what this returns."""
+    before = setting.get()
+    return setting.set(IGNORE), None if before is IGNORE else _callers.set(before)
+
+
+def unhush(tokens: tuple[Any, Any]) -> None:
+    """End it."""
+    token, caller = tokens
+    if caller is not None:
+        _callers.reset(caller)
+    setting.reset(token)
+
+
 class quiet(ContextDecorator):
     """`with quiet():` or `@quiet()`: NumPy does not warn inside."""
 
     def __enter__(self) -> quiet:
-        before = setting.get()
-        self._token = setting.set(IGNORE)
-        self._caller = None if before is IGNORE else _callers.set(before)
+        self._tokens = hush()
         return self
 
     def __exit__(self, *exc: object) -> None:
-        if self._caller is not None:
-            _callers.reset(self._caller)
-        setting.reset(self._token)
+        unhush(self._tokens)
 
     def _recreate_cm(self) -> quiet:
         return quiet()

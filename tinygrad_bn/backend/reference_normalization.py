@@ -239,16 +239,18 @@ class NormalizationReference(StepsReference):
         missed: Any,
         mean: Any,
         var: Any,
+        factor: Any,
         usable: Any,
         rate: Any,
     ) -> tuple[Any, Any, Any, Any]:
-        """(mean, var, skipped, missed) of a population estimate moved by `rate` of the way.
+        """(mean, var, skipped, missed) of a population estimate moved by `rate` of the way towards
+        mean and var·factor; `factor` makes the variance of a batch unbiased.
 
         A channel whose new values are not finite, or that is not `usable` (booleans, or None for
         all), stays, and `missed` counts it; `skipped` counts those not finite. Both are integers
         in the shape of mean; no argument is changed.
         """
-        xp = self.xp
+        xp, var = self.xp, var * factor
         finite = xp.isfinite(mean + var)
         moved = finite if usable is None else xp.logical_and(finite, usable)
         new_mean, new_var = [

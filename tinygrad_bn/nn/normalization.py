@@ -162,7 +162,7 @@ class BatchNorm(RunningStatistics):
         by_batch = self.normalizes_by_batch
         updates = self.updates and values > 1
         if not is_recomputing():
-            self._previous = None
+            self.__dict__["_previous"] = None  # past Module's bookkeeping, as often as this runs
         if by_batch and self._collect is None and self._fewest(x.shape, values) == 1:
             if self.single_value == "error" or self.running_mean is None:
                 raise ValueError(

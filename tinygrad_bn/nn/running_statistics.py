@@ -8,7 +8,7 @@ from typing import Any
 from .. import ops
 from ..autograd import is_recomputing
 from ..autograd.runtime import make
-from ..backend.quiet import quiet
+from ..backend.quiet import hush, quiet, unhush
 from ..dtypes import float64, int64
 from ..tensor import Tensor
 from .module import Module
@@ -97,15 +97,18 @@ class RunningStatistics(Module):
 
     # ---------------------------------------------------------------------------- update
 
-    @quiet()
     def _observe(self, statistics: BatchStatistics) -> None:
         """Learn from the statistics of a batch: at once, or later if staging."""
         mean, var, count = statistics
         count = count._data if isinstance(count, Tensor) else count
-        if self._staging:
-            self._stage(statistics.double_mean()._data, ops.astype(var, float64)._data, count)
-        else:
-            self._advance(mean._data, var._data, count, None)
+        tokens = hush()
+        try:
+            if self._staging:
+                self._stage(statistics.double_mean()._data, ops.astype(var, float64)._data, count)
+            else:
+                self._advance(mean._data, var._data, count, None)
+        finally:
+            unhush(tokens)
 
     def _advance(self, mean: Any, var: Any, count: Any, usable: Any) -> None:
         """Move the estimate towards raw statistics (var biased), where they are usable."""
@@ -119,18 +122,18 @@ class RunningStatistics(Module):
         assert missed is not None
         B = old_mean._backend
         if isinstance(count, int):
-            unbiased = var * (count / (count - 1))
+            factor: Any = count / (count - 1)
         else:
             several = count > 1
             usable = several if usable is None else B.logical_and(usable, several)
-            unbiased = var * (count / B.where(several, count - 1, 1.0))
+            factor = count / B.where(several, count - 1, 1.0)
         tracked._data = B.wrap(tracked._data + 1)
         if self.decay is None:
             seen = B.astype(tracked._data - missed._data, mean.dtype)
             rate = 1.0 / B.where(seen > 0, seen, 1.0)
         else:
             rate = 1 - self.decay
-        self._previous = old_mean._data, old_var._data
+        self.__dict__["_previous"] = old_mean._data, old_var._data  # past Module's bookkeeping
         before = old_mean._data.dtype
         new_mean, new_var, skipped._data, missed._data = B.advance_estimate(
             old_mean._data,
@@ -138,7 +141,8 @@ class RunningStatistics(Module):
             skipped._data,
             missed._data,
             mean,
-            unbiased,
+            var,
+            factor,
             usable,
             rate,
         )

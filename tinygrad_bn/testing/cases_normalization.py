@@ -98,6 +98,6 @@ def _advance_cases(rng: np.random.Generator) -> list[Case]:
     counters = np.arange(4), np.zeros(4, dtype=np.int64)
     usable = np.arange(4) != 1
     return [
-        ((old_mean, old_var, *counters, mean, var, None, 0.1), {}),
-        ((old_mean, old_var, *counters, mean, var, usable, 0.1), {}),
+        ((old_mean, old_var, *counters, mean, var, 1.2, None, 0.1), {}),
+        ((old_mean, old_var, *counters, mean, var, 1.2, usable, 0.1), {}),
     ]

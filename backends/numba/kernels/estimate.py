@@ -13,20 +13,28 @@ from ..compiler import driver
 
 @driver
 def advance(
-    old_mean: Any, old_var: Any, mean: Any, var: Any, rate: Any, new_mean: Any, new_var: Any
+    old_mean: Any,
+    old_var: Any,
+    mean: Any,
+    var: Any,
+    factor: Any,
+    rate: Any,
+    new_mean: Any,
+    new_var: Any,
 ) -> bool:
-    """old + (new - old)·rate of both; False, with nothing of use written, if one is not finite."""
+    """old + (new - old)·rate, new being mean and var·factor; False, with nothing of use written, if one is not finite."""
     number = mean.dtype.type
-    share = number(rate)
+    share, unbias = number(rate), number(factor)
     good = True
     for c in range(mean.size):
         new_mean[c] = old_mean[c] + (mean[c] - old_mean[c]) * share
-        new_var[c] = old_var[c] + (var[c] - old_var[c]) * share
-        good = good and abs(mean[c] + var[c]) < math.inf  # isfinite is x - x: reordered away
+        unbiased = var[c] * unbias
+        new_var[c] = old_var[c] + (unbiased - old_var[c]) * share
+        good = good and abs(mean[c] + unbiased) < math.inf  # isfinite is x - x: reordered away
     return good
 
 
 @advance.examples
 def _(rng: np.random.Generator, dtype: Any) -> Iterator[tuple[Any, ...]]:
     arrays = [rng.random(5).astype(dtype) for _ in range(4)]
-    yield *arrays, 0.1, np.zeros(5, dtype), np.zeros(5, dtype)
+    yield *arrays, 1.2, 0.1, np.zeros(5, dtype), np.zeros(5, dtype)
