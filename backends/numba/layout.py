@@ -16,13 +16,16 @@ import numpy as np
 
 from tinygrad_bn.backend.normalization_plan import NormalizationPlan
 
-from .memory import empty
+from .memory import LEAST, empty
 
 _MISSING = {"RK": 1, "KRK": 0, "R": 3, "KR": 2, "RKR": 1, "KRKR": 0}
 """How many leading lengths of a form a pattern leaves out: they are 1."""
 _ROWS = ("RK", "KRK")
-WIDE = 256
-"""Numbers of a row from which on it is not widened."""
+_ACTIVATION = {None: 0, "relu": 1, "leaky_relu": 2}
+WIDE = 64
+"""Numbers of a row from which on it is not widened: a tile of `lanes`."""
+STRIDE = 256
+"""Numbers of a row, multiples of which are a multiple of a quarter of a page."""
 FEW = 64
 """Rows that are left as they are."""
 
@@ -40,6 +43,12 @@ class Form:
         rows: which of the two.
         whole: True if the order is that of the axes themselves.
         parameters: how many numbers gamma and beta have.
+        size: how many elements.
+        strided: whether rows are a multiple of STRIDE, so that one column has few places
+            within pages.
+        kept: the shape of the statistics.
+        eps: the plan's, rounded to each dtype of statistics, by its letter.
+        center, act, slope: the plan's, as kernels take them.
     """
 
     order: tuple[int, ...]
@@ -49,18 +58,28 @@ class Form:
     rows: bool
     whole: bool
     parameters: int
+    size: int
+    strided: bool
+    kept: tuple[int, ...]
+    eps: dict[str, float]
+    center: int
+    act: int
+    slope: float
 
     def view(self, a: Any, dtype: Any) -> Any:
         """An array like x as kernels see it; a copy only if it lies otherwise in memory."""
         if not self.whole:
             a = a.transpose(self.order)
-        if a.dtype != dtype or not a.flags.carray:
+        if a.dtype is not dtype and a.dtype != dtype or not a.flags.carray:
             a = np.array(a, dtype, order="C")
         return a.reshape(self.shape)
 
-    def empty(self, dtype: Any) -> tuple[Any, Any]:
-        """A new array like x, and how kernels see it."""
-        dense = empty(self.dense, dtype)
+    def empty(self, dtype: Any, *apart: Any) -> tuple[Any, Any]:
+        """A new array like x, and how kernels see it; see `memory.empty`."""
+        if self.size * dtype.itemsize < LEAST:
+            dense = np.empty(self.dense, dtype)
+        else:
+            dense = empty(self.dense, dtype, apart if self.strided else ())
         seen = dense.reshape(self.shape)
         return dense if self.whole else dense.transpose(self.inverse), seen
 
@@ -112,7 +131,22 @@ def _form(
     if labels in _ROWS:
         seen = _widened(*seen)
     width = math.prod([shape[a] for a in plan.param_axis])
-    return Form(axes, inverse, dense, seen, labels in _ROWS, axes == own, width)
+    return Form(
+        axes,
+        inverse,
+        dense,
+        seen,
+        labels in _ROWS,
+        axes == own,
+        width,
+        math.prod(shape),
+        labels in _ROWS and seen[2] % STRIDE == 0,
+        plan.kept(shape),
+        {letter: float(np.dtype(letter).type(plan.eps)) for letter in "fd"},
+        int(plan.center),
+        _ACTIVATION[plan.activation],
+        plan.slope,
+    )
 
 
 def _widened(groups: int, rows: int, channels: int) -> tuple[int, int, int]:

@@ -22,7 +22,6 @@ _STAT: dict[str, Any] = {
     "f": np.dtype(np.float32),
     "d": np.dtype(np.float64),
 }
-_ACTIVATION = {None: 0, "relu": 1, "leaky_relu": 2}
 
 
 @functools.lru_cache(maxsize=64)
@@ -59,11 +58,12 @@ class NumbaNormalization(NumPyNormalization):
         if form is None:
             return super().batch_norm(x, gamma, beta, residual, weights, plan=plan)
         dtype = _STAT[x.dtype.char]
-        seen, (y, out) = form.view(x, dtype), form.empty(dtype)
+        seen = form.view(x, dtype)
         added = seen if residual is None else form.view(residual, dtype)
+        y, out = form.empty(dtype, seen, added)
         n = form.parameters
         gamma, beta = _flat(gamma, n, 1.0, dtype), _flat(beta, n, 0.0, dtype)
-        statistics = np.empty((4, *plan.kept(x.shape)), dtype)
+        statistics = np.empty((4, *form.kept), dtype)
         stats = statistics.reshape(4, -1)
         kernels = rows if form.rows else slabs
         kernels.forward(
@@ -75,10 +75,10 @@ class NumbaNormalization(NumPyNormalization):
             int(residual is not None),
             out,
             stats,
-            int(plan.center),
-            float(dtype.type(plan.eps)),
-            _ACTIVATION[plan.activation],
-            plan.slope,
+            form.center,
+            form.eps[dtype.char],
+            form.act,
+            form.slope,
         )
         mean, low, var, rstd = statistics
         return form.narrow(y, x.dtype), mean, low, var, rstd, None
@@ -91,13 +91,13 @@ class NumbaNormalization(NumPyNormalization):
         if form is None:
             return super().batch_statistics(x, weights, plan=plan)
         dtype = _STAT[x.dtype.char]
-        statistics = np.empty((4, *plan.kept(x.shape)), dtype)
+        statistics = np.empty((4, *form.kept), dtype)
         kernels = rows if form.rows else slabs
         kernels.statistics(
             x.size,
             form.view(x, dtype),
-            int(plan.center),
-            float(dtype.type(plan.eps)),
+            form.center,
+            form.eps[dtype.char],
             statistics.reshape(4, -1),
         )
         mean, low, var, _ = statistics
@@ -119,7 +119,9 @@ class NumbaNormalization(NumPyNormalization):
         if form is None:
             return super().normalize_by(x, mean, var, gamma, beta, residual, plan=plan)
         dtype, n = _STAT[x.dtype.char], form.parameters
-        seen, (y, out) = form.view(x, dtype), form.empty(dtype)
+        seen = form.view(x, dtype)
+        added = seen if residual is None else form.view(residual, dtype)
+        y, out = form.empty(dtype, seen, added)
         rstd = _flat(self._rstd(var, plan.eps), n, 1.0, dtype)
         kernels = rows if form.rows else slabs
         kernels.write(
@@ -130,11 +132,11 @@ class NumbaNormalization(NumPyNormalization):
             rstd,
             _flat(gamma, n, 1.0, dtype),
             _flat(beta, n, 0.0, dtype),
-            seen if residual is None else form.view(residual, dtype),
+            added,
             int(residual is not None),
             out,
-            _ACTIVATION[plan.activation],
-            plan.slope,
+            form.act,
+            form.slope,
         )
         return form.narrow(y, x.dtype)
 
@@ -198,15 +200,19 @@ class NumbaNormalization(NumPyNormalization):
         """(dx, dgamma, dbeta, h); h is None without a residual."""
         mean, low, rstd, gamma, beta = vectors
         dtype, n = _STAT[x.dtype.char], form.parameters
-        seen, (dx, out) = form.view(x, dtype), form.empty(dtype)
-        added, h, gates = seen, None, out
-        if residual is not None:
-            added, (h, gates) = form.view(residual, dtype), form.empty(dtype)
+        seen, cotangent = form.view(x, dtype), form.view(g, dtype)
+        added, h, gates = seen, None, seen
+        if residual is None:
+            dx, out = form.empty(dtype, seen, cotangent)
+        else:
+            added = form.view(residual, dtype)
+            h, gates = form.empty(dtype, seen, cotangent, added)
+            dx, out = form.empty(dtype, seen, gates)
         dgamma, dbeta = np.empty(mean.shape, dtype), np.empty(mean.shape, dtype)
         kernels = rows_grad if form.rows else slabs_grad
         kernels.backward(
             x.size,
-            form.view(g, dtype),
+            cotangent,
             seen,
             added,
             int(residual is not None),
@@ -219,9 +225,9 @@ class NumbaNormalization(NumPyNormalization):
             out,
             dgamma.reshape(-1),
             dbeta.reshape(-1),
-            int(plan.center),
-            _ACTIVATION[plan.activation],
-            plan.slope,
+            form.center,
+            form.act,
+            form.slope,
         )
         if plan.folded:
             dgamma, dbeta = (self._as(self._sum(s, plan.folded), dtype) for s in (dgamma, dbeta))
@@ -273,9 +279,9 @@ class NumbaNormalization(NumPyNormalization):
             _flat(beta, n, 0.0, dtype),
             *found,
             dgamma.reshape(-1),
-            int(plan.center),
-            _ACTIVATION[plan.activation],
-            plan.slope,
+            form.center,
+            form.act,
+            form.slope,
         )
         if form.rows:
             for out, turned in zip((dg_seen, dx_seen), found, strict=True):
@@ -290,16 +296,19 @@ class NumbaNormalization(NumPyNormalization):
         missed: Any,
         mean: Any,
         var: Any,
+        factor: Any,
         usable: Any,
         rate: Any,
     ) -> tuple[Any, Any, Any, Any]:
         """All channels in one kernel, unless one has to stay."""
-        arrays = [old_mean, old_var, mean, var]
-        simple = usable is None and isinstance(rate, float) and mean.ndim == 1
-        if simple and all(a.dtype == mean.dtype and a.flags.carray for a in arrays):
-            new_mean, new_var = np.empty_like(mean), np.empty_like(var)
-            if mean.dtype.char in "fd" and estimate.advance(
-                mean.size, *arrays, rate, new_mean, new_var
-            ):
-                return new_mean, new_var, skipped, missed
-        return super().advance_estimate(old_mean, old_var, skipped, missed, mean, var, usable, rate)
+        if usable is None and mean.ndim == 1 and rate.__class__ is factor.__class__ is float:
+            arrays = old_mean, old_var, mean, var
+            if all([a.dtype == mean.dtype and a.flags.carray for a in arrays]):
+                new_mean, new_var = np.empty_like(mean), np.empty_like(var)
+                if mean.dtype.char in "fd" and estimate.advance.serial(
+                    *arrays, factor, rate, new_mean, new_var
+                ):
+                    return new_mean, new_var, skipped, missed
+        return super().advance_estimate(
+            old_mean, old_var, skipped, missed, mean, var, factor, usable, rate
+        )

@@ -27,17 +27,18 @@ def minus(a: Any, b: Any) -> Any:
 
 
 @exact
-def split(shift: Any, rest: Any, stats: Any, c: Any) -> None:
-    """Store shift + rest as the pair mean + low."""
-    stats[0, c] = shift + rest
-    stats[1, c] = (shift - stats[0, c]) + rest
+def split(shift: Any, rest: Any, like: Any) -> Any:
+    """shift + rest as a pair mean + low, in the dtype of `like`."""
+    number = like.dtype.type
+    mean = number(shift + rest)
+    return mean, number((shift - mean) + rest)
 
 
 @kernel
 def inverse_root(var: Any, eps: Any) -> Any:
     """(var + eps)^(-1/2), and 0 where that is a division by zero."""
     shifted = var + eps
-    return 0.0 if shifted == 0.0 else 1.0 / math.sqrt(shifted)
+    return 1.0 / math.sqrt(math.inf if shifted == 0.0 else shifted)
 
 
 @kernel
@@ -47,24 +48,21 @@ def is_far(first: Any, second: Any, n: Any) -> Any:
 
 
 @kernel
-def finish_statistics(
-    first: Any, second: Any, n: Any, shift: Any, eps: Any, stats: Any, c: Any
-) -> None:
-    """The rows mean, low, var, rstd of channel c from Σ(x - shift) and Σ(x - shift)²."""
-    rest = first / n
-    split(shift, rest, stats, c)
+def centred_statistics(first: Any, second: Any, n: Any, shift: Any, eps: Any, like: Any) -> Any:
+    """(mean, low, var, rstd) from Σ(x - shift) and Σ(x - shift)², in the dtype of `like`."""
+    number, rest = like.dtype.type, first / n
+    mean, low = split(shift, rest, like)
     var = second / n - rest * rest
-    stats[2, c] = 0.0 if var < 0.0 else var
-    stats[3, c] = inverse_root(stats[2, c], eps)
+    var = number(0.0 if var < 0.0 else var)
+    return mean, low, var, number(inverse_root(var, eps))
 
 
 @kernel
-def uncentred_statistics(second: Any, n: Any, eps: Any, stats: Any, c: Any) -> None:
-    """The same rows about 0: no mean, var the mean square."""
-    stats[0, c] = 0.0
-    stats[1, c] = 0.0
-    stats[2, c] = second / n
-    stats[3, c] = inverse_root(stats[2, c], eps)
+def uncentred_statistics(second: Any, n: Any, eps: Any, like: Any) -> Any:
+    """The same about 0: no mean, var the mean square."""
+    number = like.dtype.type
+    var = number(second / n)
+    return number(0.0), number(0.0), var, number(inverse_root(var, eps))
 
 
 @kernel

@@ -1,6 +1,6 @@
 """Normalization of x of shape (G, R, W): the gradient and the gate of an activation.
 
-Rows, strips and streams are those of `rows`.
+Rows, strips, runs and tiles are those of `rows`.
 """
 
 from __future__ import annotations
@@ -10,31 +10,98 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..compiler import driver, kernel, maker
+from ..compiler import driver, exact, kernel, maker
+from ..lanes import filled, load, store, stream, where_positive
 from .arithmetic import RELU, minus, slopes
-from .rows import RUN, flush, merge, parameters, spread, strips_of
+from .rows import (
+    RUN,
+    column,
+    gather,
+    goes_past,
+    merge,
+    of_group,
+    parameters,
+    run_of,
+    runs_of,
+    spread,
+    strips_of,
+    tiles_of,
+)
+from .stream import settle
+
+# ---------------------------------------------------------------------------------------- sums
+
+
+@exact
+def products(g: Any, x: Any, r: Any, c: Any, mean: Any) -> Any:
+    """g and g·(x - mean) of a tile of one row."""
+    h = load(g[r], c)
+    return h, h * (load(x[r], c) - mean)
+
+
+@exact
+def sum_grad_tile(g: Any, x: Any, maps: Any, c: Any, sums: Any) -> None:
+    """Σ g and Σ g·(x - mean) of a tile of a run of rows, four at a time as in `rows.sum_tile`."""
+    mean, first = load(maps[0], c), filled(x[0], 0.0)
+    second, fours = first, x.shape[0] // 4 * 4
+    for r in range(0, fours, 4):
+        h, hd = products(g, x, r, c, mean)
+        i, ie = products(g, x, r + 1, c, mean)
+        j, jd = products(g, x, r + 2, c, mean)
+        k, kd = products(g, x, r + 3, c, mean)
+        first, second = first + ((h + i) + (j + k)), second + ((hd + ie) + (jd + kd))
+    for r in range(fours, x.shape[0]):
+        h, hd = products(g, x, r, c, mean)
+        first, second = first + h, second + hd
+    store(sums[0], c, first)
+    store(sums[1], c, second)
+
+
+@exact
+def sum_gated_tile(
+    g: Any,
+    x: Any,
+    residual: Any,
+    add: Any,
+    maps: Any,
+    act: Any,
+    slope: Any,
+    c: Any,
+    kept: Any,
+    sums: Any,
+) -> None:
+    """The same for h = g·act′(z); if `add`, z has a residual and h is kept."""
+    mean, scale, offset = load(maps[0], c), load(maps[1], c), load(maps[2], c)
+    leaky, below = filled(x[0], act != RELU), filled(x[0], slope)
+    first = second = zero = filled(x[0], 0.0)
+    for start in range(0, x.shape[0], 4):
+        a = b = zero
+        for r in range(start, min(start + 4, x.shape[0])):
+            h, d = load(g[r], c), load(x[r], c) - mean
+            z = d * scale + offset
+            if add:
+                z = z + load(residual[r], c)
+            h = where_positive(z, h, where_positive(leaky, h * below, zero))
+            if add:
+                store(kept[r], c, h)
+            a, b = a + h, b + h * d
+        first, second = first + a, second + b
+    store(sums[0], c, first)
+    store(sums[1], c, second)
 
 
 @kernel
-def add_grad_rows(
-    g0: Any,
-    g1: Any,
-    g2: Any,
-    g3: Any,
-    x0: Any,
-    x1: Any,
-    x2: Any,
-    x3: Any,
-    mean: Any,
-    first: Any,
-    second: Any,
+def gate_row(
+    g: Any, x: Any, residual: Any, add: Any, maps: Any, act: Any, slope: Any, h: Any
 ) -> None:
-    """Four rows added to Σ g and Σ g·(x - mean)."""
-    for c in range(mean.size):
-        m = mean[c]
-        a, b, d, e = minus(x0[c], m), minus(x1[c], m), minus(x2[c], m), minus(x3[c], m)
-        first[c] += (g0[c] + g1[c]) + (g2[c] + g3[c])
-        second[c] += (a * g0[c] + b * g1[c]) + (d * g2[c] + e * g3[c])
+    """h = g·act′(z) of a row."""
+    zero = x.dtype.type(0)
+    relu, below = act == RELU, x.dtype.type(slope)
+    for c in range(g.size):
+        z = minus(x[c], maps[0, c]) * maps[1, c] + maps[2, c]
+        if add:
+            z += residual[c]
+        h[c] = g[c] if z > zero else (zero if relu else g[c] * below)
 
 
 @kernel
@@ -46,72 +113,78 @@ def add_grad_row(g: Any, x: Any, mean: Any, first: Any, second: Any) -> None:
 
 
 @kernel
-def gate_row(g: Any, x: Any, maps: Any, act: Any, slope: Any, h: Any) -> None:
-    """h = g·act′(z) of a row."""
-    zero = x.dtype.type(0)
-    relu, below = act == RELU, x.dtype.type(slope)
-    mean, scale, offset = maps[0], maps[1], maps[2]
-    for c in range(g.size):
-        z = minus(x[c], mean[c]) * scale[c] + offset[c]
-        h[c] = g[c] if z > zero else (zero if relu else g[c] * below)
-
-
-@kernel
-def gate_residual_row(
-    g: Any, x: Any, residual: Any, maps: Any, act: Any, slope: Any, h: Any
+def sum_narrow(
+    g: Any,
+    x: Any,
+    residual: Any,
+    add: Any,
+    maps: Any,
+    act: Any,
+    slope: Any,
+    kept: Any,
+    row: Any,
+    sums: Any,
 ) -> None:
-    """h = g·act′(z) of a row, z with its residual."""
-    zero = x.dtype.type(0)
-    relu, below = act == RELU, x.dtype.type(slope)
-    mean, scale, offset = maps[0], maps[1], maps[2]
-    for c in range(g.size):
-        z = minus(x[c], mean[c]) * scale[c] + offset[c] + residual[c]
-        h[c] = g[c] if z > zero else (zero if relu else g[c] * below)
-
-
-@kernel
-def add_plain_strip(g: Any, x: Any, mean: Any, sums: Any, total: Any) -> None:
-    """The sums of the rows of a strip, in float64; `sums` is scratch, all 0."""
-    first, second = sums[0], sums[1]
-    q = x.shape[0] // 4
-    for start in range(0, q, RUN):
-        for r in range(start, min(start + RUN, q)):
-            add_grad_rows(
-                g[r],
-                g[r + q],
-                g[r + 2 * q],
-                g[r + 3 * q],
-                x[r],
-                x[r + q],
-                x[r + 2 * q],
-                x[r + 3 * q],
-                mean,
-                first,
-                second,
-            )
-        flush(sums, total)
-    for r in range(4 * q, x.shape[0]):
-        add_grad_row(g[r], x[r], mean, first, second)
-    flush(sums, total)
-
-
-@kernel
-def gate_strip(g: Any, x: Any, residual: Any, maps: Any, act: Any, slope: Any, h: Any) -> None:
-    """h = g·act′(z) of the rows of a strip, z with its residual."""
+    """The sums of a run of rows that are narrower than a tile; `row` is scratch."""
+    sums[:] = 0
     for r in range(x.shape[0]):
-        gate_residual_row(g[r], x[r], residual[r], maps, act, slope, h[r])
+        h = g[r]
+        if act:
+            h = kept[r] if add else row
+            gate_row(g[r], x[r], residual[r], add, maps, act, slope, h)
+        add_grad_row(h, x[r], maps[0], sums[0], sums[1])
 
 
 @kernel
-def add_gated_strip(
-    g: Any, x: Any, maps: Any, act: Any, slope: Any, sums: Any, row: Any, total: Any
+def sum_strip(
+    g: Any,
+    x: Any,
+    residual: Any,
+    add: Any,
+    maps: Any,
+    act: Any,
+    slope: Any,
+    kept: Any,
+    scratch: Any,
+    total: Any,
 ) -> None:
-    """The same for h = g·act′(z); `row` is scratch."""
-    for start in range(0, x.shape[0], RUN):
-        for r in range(start, min(start + RUN, x.shape[0])):
-            gate_row(g[r], x[r], maps, act, slope, row)
-            add_grad_row(row, x[r], maps[0], sums[0], sums[1])
-        flush(sums, total)
+    """The sums of the rows of a strip, in float64; `scratch` are three rows."""
+    sums = scratch[:2]
+    for lo in range(0, x.shape[0], RUN):
+        hi = lo + RUN
+        gs, xs, rs, hs = g[lo:hi], x[lo:hi], residual[lo:hi], kept[lo:hi]
+        for tile in range(tiles_of(x)):
+            c = column(x, tile)
+            if act:
+                sum_gated_tile(gs, xs, rs, add, maps, act, slope, c, hs, sums)
+            else:
+                sum_grad_tile(gs, xs, maps, c, sums)
+        if tiles_of(x) == 0:
+            sum_narrow(gs, xs, rs, add, maps, act, slope, hs, scratch[2], sums)
+        gather(sums, total, lo)
+
+
+# ----------------------------------------------------------------------------------------- map
+
+
+@exact
+def write_grad_tile(
+    g: Any, x: Any, maps: Any, terms: Any, act: Any, slope: Any, c: Any, dx: Any, past: Any
+) -> None:
+    """dx = a·h + b·(x - mean) + e of a tile of a run of rows, h = g·act′(z)."""
+    mean, scale, offset = load(maps[0], c), load(maps[1], c), load(maps[2], c)
+    a, b, e = load(terms[0], c), load(terms[1], c), load(terms[2], c)
+    leaky, below, zero = filled(x[0], act != RELU), filled(x[0], slope), filled(x[0], 0.0)
+    for r in range(x.shape[0]):
+        h, d = load(g[r], c), load(x[r], c) - mean
+        if act:
+            closed = where_positive(leaky, h * below, zero)
+            h = where_positive(d * scale + offset, h, closed)
+        value = a * h + (b * d + e)
+        if past:
+            stream(dx[r], c, value)
+        else:
+            store(dx[r], c, value)
 
 
 @kernel
@@ -122,17 +195,64 @@ def write_grad_row(g: Any, x: Any, dx: Any, mean: Any, a: Any, b: Any, e: Any) -
 
 
 @kernel
-def write_grad_strip(
-    g: Any, x: Any, maps: Any, terms: Any, dx: Any, act: Any, slope: Any, row: Any
+def write_grad_run(
+    g: Any, x: Any, maps: Any, terms: Any, act: Any, slope: Any, row: Any, dx: Any, past: Any
 ) -> None:
-    """dx of the rows of a strip; `row` is scratch."""
+    """dx of a run of rows; `row` is scratch."""
+    for tile in range(tiles_of(dx)):
+        write_grad_tile(g, x, maps, terms, act, slope, column(dx, tile), dx, past)
+    if tiles_of(x) == 0:
+        for r in range(x.shape[0]):
+            h = g[r]
+            if act:
+                h = row
+                gate_row(g[r], x[r], x[r], 0, maps, act, slope, h)
+            write_grad_row(h, x[r], dx[r], maps[0], terms[0], terms[1], terms[2])
+
+
+@kernel
+def write_grad_strip(
+    g: Any,
+    x: Any,
+    t: Any,
+    strips: Any,
+    maps: Any,
+    terms: Any,
+    act: Any,
+    slope: Any,
+    row: Any,
+    dx: Any,
+) -> None:
+    """dx of strip t, counted from the end where it goes past the caches."""
+    past = goes_past(dx)
+    for i in range(runs_of(x.shape[0], strips, t)):
+        lo, hi = run_of(x.shape[0], strips, t, i, past)
+        write_grad_run(g[lo:hi], x[lo:hi], maps, terms, act, slope, row, dx[lo:hi], past)
+    if past:
+        settle()
+
+
+@kernel
+def finish_channels(
+    sum_g: Any,
+    sum_gx: Any,
+    n: Any,
+    low: Any,
+    rstd: Any,
+    gamma: Any,
+    center: Any,
+    dgamma: Any,
+    dbeta: Any,
+    terms: Any,
+) -> None:
+    """dgamma, dbeta and the factors of dx of all channels."""
     a, b, e = terms[0], terms[1], terms[2]
-    for r in range(x.shape[0]):
-        if act:
-            gate_row(g[r], x[r], maps, act, slope, row)
-            write_grad_row(row, x[r], dx[r], maps[0], a, b, e)
-        else:
-            write_grad_row(g[r], x[r], dx[r], maps[0], a, b, e)
+    for c in range(low.size):
+        s0 = sum_g[c]
+        s1 = sum_gx[c] - low[c] * s0
+        dgamma[c] = s1 * rstd[c]
+        dbeta[c] = s0
+        a[c], b[c], e[c] = slopes(low[c], rstd[c], gamma[c], s0, s1, n, center)
 
 
 @maker
@@ -149,18 +269,20 @@ def finish_grad(
 ) -> Any:
     """dgamma and dbeta of group k, and the factors of dx."""
     channels, width = low.size // x.shape[0], x.shape[2]
-    n = x.shape[1] * width // channels
-    at = k * channels
+    lo, hi = k * channels, (k + 1) * channels
     terms = np.empty((3, width), x.dtype)
-    for c in range(channels):
-        i = at + c
-        s0, s1 = totals[0, 0, c], totals[0, 1, c]
-        s1 -= low[i] * s0
-        dgamma[i] = s1 * rstd[i]
-        dbeta[i] = s0
-        terms[0, c], terms[1, c], terms[2, c] = slopes(
-            low[i], rstd[i], gamma[i % gamma.size], s0, s1, n, center
-        )
+    finish_channels(
+        totals[0, 0],
+        totals[0, 1],
+        x.shape[1] * width // channels,
+        low[lo:hi],
+        rstd[lo:hi],
+        of_group(gamma, k, channels),
+        center,
+        dgamma[lo:hi],
+        dbeta[lo:hi],
+        terms,
+    )
     spread(terms, channels)
     return terms
 
@@ -189,25 +311,27 @@ def backward(
     for k in range(x.shape[0]):
         strips = strips_of(x[k])
         maps = parameters(x, k, mean, low, rstd, gamma, beta)
-        totals = np.zeros((strips, 2, width), np.float64)
+        totals = np.empty((strips, 2, width), np.float64)
         for t in prange(strips):
             lo, hi = height * t // strips, height * (t + 1) // strips
-            gs, xs, sums = g[k, lo:hi], x[k, lo:hi], np.zeros((2, width), x.dtype)
-            if add:
-                hs = h[k, lo:hi]
-                gate_strip(gs, xs, residual[k, lo:hi], maps, act, slope, hs)
-                add_plain_strip(hs, xs, maps[0], sums, totals[t])
-            elif act:
-                row = np.empty(width, x.dtype)
-                add_gated_strip(gs, xs, maps, act, slope, sums, row, totals[t])
-            else:
-                add_plain_strip(gs, xs, maps[0], sums, totals[t])
+            scratch = np.empty((3, width), x.dtype)
+            sum_strip(
+                g[k, lo:hi],
+                x[k, lo:hi],
+                residual[k, lo:hi],
+                add,
+                maps,
+                act,
+                slope,
+                h[k, lo:hi],
+                scratch,
+                totals[t],
+            )
         merge(totals, mean.size // x.shape[0])
         terms = finish_grad(totals, x, k, low, rstd, gamma, center, dgamma, dbeta)
         for t in prange(strips):
-            lo, hi = height * t // strips, height * (t + 1) // strips
-            row, xs, out = np.empty(width, x.dtype), x[k, lo:hi], dx[k, lo:hi]
+            row = np.empty(width, x.dtype)
             if add:
-                write_grad_strip(h[k, lo:hi], xs, maps, terms, out, 0, slope, row)
+                write_grad_strip(h[k], x[k], t, strips, maps, terms, 0, slope, row, dx[k])
             else:
-                write_grad_strip(g[k, lo:hi], xs, maps, terms, out, act, slope, row)
+                write_grad_strip(g[k], x[k], t, strips, maps, terms, act, slope, row, dx[k])

@@ -11,8 +11,9 @@ import numpy as np
 from numba import prange
 
 from ..compiler import driver, kernel
-from .arithmetic import RELU, affine, minus, slopes
-from .stream import CHUNK, is_large, settle, store
+from .arithmetic import RELU, minus, slopes
+from .slabs import bundle_maps, bundle_of, bundles_of, piece_of, room_for
+from .stream import CHUNK, settle, store
 
 
 @kernel
@@ -43,57 +44,49 @@ def residual_sums(
     g: Any,
     x: Any,
     residual: Any,
-    h: Any,
     mean: Any,
     scale: Any,
     offset: Any,
     relu: Any,
     below: Any,
 ) -> Any:
-    """The same sums, z with its residual; h is kept."""
+    """The same sums, z with its residual."""
     zero = x.dtype.type(0)
     first = second = zero
     for i in range(x.size):
         d = minus(x[i], mean)
         z = d * scale + offset + residual[i]
-        passed = g[i] if z > zero else (zero if relu else g[i] * below)
-        h[i] = passed
-        first += passed
-        second += passed * d
+        h = g[i] if z > zero else (zero if relu else g[i] * below)
+        first += h
+        second += h * d
     return first, second
 
 
 @kernel
-def slab_grad_sums(
+def add_grad_run(
     g: Any,
     x: Any,
     residual: Any,
     add: Any,
-    h: Any,
-    k: Any,
-    c: Any,
-    mean: Any,
-    scale: Any,
-    offset: Any,
+    maps: Any,
     act: Any,
     slope: Any,
-) -> Any:
-    """Σ h and Σ h·(x - mean) of channel c of group k, h = g·act′; h is stored if `add`."""
-    s0 = s1 = np.float64(0)
+    totals: Any,
+) -> None:
+    """Σ h and Σ h·(x - mean) of a run added to `totals`, h = g·act′(z)."""
     relu, below = act == RELU, x.dtype.type(slope)
-    for n in range(x.shape[1]):
-        for lo in range(0, x.shape[3], CHUNK):
-            gs, xs = g[k, n, c, lo : lo + CHUNK], x[k, n, c, lo : lo + CHUNK]
-            if add:
-                rs, hs = residual[k, n, c, lo : lo + CHUNK], h[k, n, c, lo : lo + CHUNK]
-                p, q = residual_sums(gs, xs, rs, hs, mean, scale, offset, relu, below)
-            elif act:
-                p, q = gated_sums(gs, xs, mean, scale, offset, relu, below)
-            else:
-                p, q = grad_sums(gs, xs, mean)
-            s0 += p
-            s1 += q
-    return s0, s1
+    mean, scale, offset = maps[0], maps[1], maps[2]
+    for lo in range(0, x.size, CHUNK):
+        gs, xs = g[lo : lo + CHUNK], x[lo : lo + CHUNK]
+        if add:
+            rs = residual[lo : lo + CHUNK]
+            p, q = residual_sums(gs, xs, rs, mean, scale, offset, relu, below)
+        elif act:
+            p, q = gated_sums(gs, xs, mean, scale, offset, relu, below)
+        else:
+            p, q = grad_sums(gs, xs, mean)
+        totals[0] += p
+        totals[1] += q
 
 
 @kernel
@@ -126,11 +119,11 @@ def write_gated(
 
 
 @kernel
-def write_grad_slab(
+def write_both(
     g: Any,
     x: Any,
-    k: Any,
-    c: Any,
+    residual: Any,
+    h: Any,
     dx: Any,
     mean: Any,
     scale: Any,
@@ -138,27 +131,119 @@ def write_grad_slab(
     a: Any,
     b: Any,
     e: Any,
+    relu: Any,
+    below: Any,
+) -> None:
+    """The same, z with its residual, and h."""
+    zero = x.dtype.type(0)
+    for i in range(x.size):
+        d = minus(x[i], mean)
+        z = d * scale + offset + residual[i]
+        passed = g[i] if z > zero else (zero if relu else g[i] * below)
+        h[i] = passed
+        dx[i] = a * passed + (b * d + e)
+
+
+@kernel
+def write_grad_run(
+    g: Any,
+    x: Any,
+    residual: Any,
+    add: Any,
+    h: Any,
+    dx: Any,
+    maps: Any,
+    terms: Any,
+    act: Any,
+    slope: Any,
+) -> None:
+    """dx of a part of a run; h if `add`."""
+    relu, below = act == RELU, x.dtype.type(slope)
+    mean, scale, offset = maps[0], maps[1], maps[2]
+    a, b, e = terms[0], terms[1], terms[2]
+    if add:
+        write_both(g, x, residual, h, dx, mean, scale, offset, a, b, e, relu, below)
+    elif act:
+        write_gated(g, x, dx, mean, scale, offset, a, b, e, relu, below)
+    else:
+        write_plain(g, x, dx, mean, a, b, e)
+
+
+@kernel
+def write_grad_bundle(
+    g: Any,
+    x: Any,
+    k: Any,
+    lo: Any,
+    hi: Any,
+    residual: Any,
+    add: Any,
+    h: Any,
+    dx: Any,
+    maps: Any,
+    terms: Any,
     act: Any,
     slope: Any,
     buffer: Any,
 ) -> None:
-    """dx of channel c of group k, its last run first, past the caches by a buffer."""
-    large = buffer.size > 0
-    relu, below = act == RELU, x.dtype.type(slope)
+    """dx, and h if `add`, of channels lo to hi of group k as `slabs.write_bundle` writes y."""
+    length, step, past = x.shape[3], piece_of(x), buffer.size > 0
     for m in range(x.shape[1]):
         n = x.shape[1] - 1 - m
-        for lo in range(0, x.shape[3], CHUNK):
-            hi = min(lo + CHUNK, x.shape[3])
-            gs, xs, out = g[k, n, c, lo:hi], x[k, n, c, lo:hi], dx[k, n, c, lo:hi]
-            part = buffer[: hi - lo] if large else out
-            if act:
-                write_gated(gs, xs, part, mean, scale, offset, a, b, e, relu, below)
-            else:
-                write_plain(gs, xs, part, mean, a, b, e)
-            if large:
-                store(buffer, out)
-    if large:
+        for start in range(0, length, step):
+            size = min(step, length - start)
+            first, last = lo * length + start, (hi - 1) * length + start + size
+            out, kept = dx[k, n, first:last], h[k, n, first:last]
+            target = buffer[0, : out.size] if past else out
+            gates = buffer[1, : out.size] if past else kept
+            for c in range(lo, hi):
+                at, end = c - lo, start + size
+                gs, xs, rs = (
+                    g[k, n, c, start:end],
+                    x[k, n, c, start:end],
+                    residual[k, n, c, start:end],
+                )
+                hs = gates[at * size : (at + 1) * size]
+                part = target[at * size : (at + 1) * size]
+                write_grad_run(gs, xs, rs, add, hs, part, maps[at], terms[at], act, slope)
+            if past:
+                store(target, out)
+                if add:
+                    store(gates, kept)
+    if past:
         settle()
+
+
+@kernel
+def finish_bundle(
+    x: Any,
+    k: Any,
+    lo: Any,
+    hi: Any,
+    totals: Any,
+    low: Any,
+    rstd: Any,
+    gamma: Any,
+    center: Any,
+    dgamma: Any,
+    dbeta: Any,
+    terms: Any,
+) -> None:
+    """dgamma, dbeta and the factors of dx of channels lo to hi of group k."""
+    for c in range(lo, hi):
+        i, s0 = k * x.shape[2] + c, totals[c - lo, 0]
+        s1 = totals[c - lo, 1] - low[i] * s0
+        dgamma[i] = s1 * rstd[i]
+        dbeta[i] = s0
+        terms[c - lo, 0], terms[c - lo, 1], terms[c - lo, 2] = slopes(
+            low[i],
+            rstd[i],
+            gamma[i % gamma.size],
+            s0,
+            s1,
+            x.shape[1] * x.shape[3],
+            center,
+        )
 
 
 @driver
@@ -181,19 +266,21 @@ def backward(
     slope: Any,
 ) -> None:
     """dx, and dgamma and dbeta of every slab; if `add`, h = g·act′(z) as well."""
-    channels, size, large = x.shape[2], x.shape[1] * x.shape[3], is_large(x)
-    number = x.dtype.type
-    for i in prange(x.shape[0] * channels):
-        k, c = i // channels, i % channels
-        buffer = np.empty(CHUNK if large else 0, x.dtype)
-        centre, scale, offset = affine(mean, low, rstd, gamma, beta, i, i % gamma.size, x)
-        s0, s1 = slab_grad_sums(g, x, residual, add, h, k, c, centre, scale, offset, act, slope)
-        s1 -= low[i] * s0
-        dgamma[i] = s1 * rstd[i]
-        dbeta[i] = s0
-        p, q, r = slopes(low[i], rstd[i], gamma[i % gamma.size], s0, s1, size, center)
-        a, b, e = number(p), number(q), number(r)
-        if add:
-            write_grad_slab(h, x, k, c, dx, centre, scale, offset, a, b, e, 0, slope, buffer)
-        else:
-            write_grad_slab(g, x, k, c, dx, centre, scale, offset, a, b, e, act, slope, buffer)
+    wide, count, room = bundle_of(x), bundles_of(x), room_for(x, dx)
+    flat = x.shape[0], x.shape[1], x.shape[2] * x.shape[3]
+    gates, out = h.reshape(flat), dx.reshape(flat)
+    for t in prange(x.shape[0] * count):
+        k, lo = t // count, t % count * wide
+        hi = min(lo + wide, x.shape[2])
+        maps, terms = np.empty((wide, 3), x.dtype), np.empty((wide, 3), x.dtype)
+        totals = np.zeros((wide, 2), np.float64)
+        bundle_maps(x, k, lo, hi, mean, low, rstd, gamma, beta, maps)
+        for n in range(x.shape[1]):
+            for c in range(lo, hi):
+                gs, xs, rs = g[k, n, c], x[k, n, c], residual[k, n, c]
+                add_grad_run(gs, xs, rs, add, maps[c - lo], act, slope, totals[c - lo])
+        finish_bundle(x, k, lo, hi, totals, low, rstd, gamma, center, dgamma, dbeta, terms)
+        buffer = np.empty((2, room), x.dtype)
+        write_grad_bundle(
+            g, x, k, lo, hi, residual, add, gates, out, maps, terms, act, slope, buffer
+        )

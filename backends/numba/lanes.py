@@ -1,0 +1,213 @@
+"""Many neighbouring numbers as one value, which stays in the processor's vector registers.
+
+A loop down the rows of a matrix that adds to a row of sums loads and stores the sums again and
+again, which takes longer than reading the matrix from the third-level cache. Here the columns are
+taken in tiles, a tile as wide as its sums fit into registers:
+
+    first = filled(x[0], 0.0)
+    for r in range(len(x)):
+        first = first + load(x[r], c)
+    store(sums, c, first)
+
+adds up the columns c, c + 1, …, c + `lanes(x)` - 1. Each lane is a column of its own, so how many
+there are leaves no trace in the results. Run as plain Python, a value is a NumPy array.
+
+On two cores of an AMD EPYC, batch norm forward and backward of (1024, 1024) took 0.44 ms with sums
+in memory, four rows at a time, and takes 0.28 ms; copies of the same bytes take 0.19 ms.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import llvmlite.binding
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.core.datamodel import models
+from numba.core.extending import register_model
+from numba.core.imputils import lower_builtin
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import intrinsic
+
+from .compiler import COMPILED, exact
+from .memory import LINE
+
+WIDTH = 256 if llvmlite.binding.get_host_cpu_features().get("avx512f") else 64
+"""Bytes of a value: four registers of AVX-512, which has 32 of them, or two of AVX, which has 16.
+The largest kernel holds seven values at once."""
+
+
+class Lanes(types.Type):  # type: ignore[misc]
+    """The type of a value, of floating-point numbers."""
+
+    def __init__(self, dtype: Any) -> None:
+        super().__init__(name=f"Lanes({dtype})")
+        self.dtype = dtype
+        self.count = 8 * WIDTH // dtype.bitwidth
+
+
+@register_model(Lanes)
+class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, kind: Any) -> None:
+        element = manager.lookup(kind.dtype).get_value_type()
+        super().__init__(manager, kind, ir.VectorType(element, kind.count))
+
+
+class _Elementwise(AbstractTemplate):  # type: ignore[misc]
+    """Types of an operator: two values of one type give a third."""
+
+    def generic(self, arguments: Any, keywords: Any) -> Any:
+        """The signature, if it is one of this operator's."""
+        if len(arguments) == 2 and arguments[0] == arguments[1] and isinstance(arguments[0], Lanes):
+            return signature(arguments[0], *arguments)
+        return None
+
+
+def _operator(function: Any, instruction: str) -> None:
+    """Let `function` of two values be one instruction."""
+    infer_global(function)(type(f"_{instruction}", (_Elementwise,), {}))
+
+    @lower_builtin(function, Lanes, Lanes)
+    def _(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+        return getattr(builder, instruction)(*arguments)
+
+
+for _function, _instruction in (
+    (operator.add, "fadd"),
+    (operator.sub, "fsub"),
+    (operator.mul, "fmul"),
+):
+    _operator(_function, _instruction)
+
+
+def _address(context: Any, builder: Any, kind: Any, row: Any, column: Any, lanes: Lanes) -> Any:
+    """Where the lanes of a row (an array of one axis) from a column on lie in memory."""
+    array = context.make_array(kind)(context, builder, row)
+    element = cgutils.get_item_pointer(context, builder, kind, array, [column])
+    return builder.bitcast(element, context.get_value_type(lanes).as_pointer())
+
+
+def _bytes(context: Any, kind: Any) -> int:
+    return int(context.get_abi_sizeof(context.get_data_type(kind.dtype)))
+
+
+@intrinsic
+def _load(typing_context: Any, row: Any, column: Any) -> Any:
+    lanes = Lanes(row.dtype)
+
+    def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+        address = _address(context, builder, sig.args[0], *arguments, lanes)
+        return builder.load(address, align=_bytes(context, sig.args[0]))
+
+    return lanes(row, types.intp), generate
+
+
+def _storing(align: int | None, hint: bool) -> Any:
+    def typed(typing_context: Any, row: Any, column: Any, value: Any) -> Any:
+        def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+            to, at, lanes = arguments
+            address = _address(context, builder, sig.args[0], to, at, sig.args[2])
+            kept = builder.store(lanes, address, align=align or _bytes(context, sig.args[0]))
+            if hint:
+                one = ir.Constant(ir.IntType(32), 1)
+                kept.set_metadata("nontemporal", builder.module.add_metadata([one]))
+            return context.get_dummy_value()
+
+        return types.void(row, types.intp, value), generate
+
+    return intrinsic(typed)
+
+
+@intrinsic
+def _filled(typing_context: Any, row: Any, number: Any) -> Any:
+    lanes = Lanes(row.dtype)
+
+    def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+        one = context.cast(builder, arguments[1], sig.args[1], lanes.dtype)
+        vector = context.get_value_type(lanes)
+        first = builder.insert_element(ir.Constant(vector, ir.Undefined), one, ir.IntType(32)(0))
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), lanes.count), [0] * lanes.count)
+        return builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), mask)
+
+    return lanes(row, number), generate
+
+
+def _choosing(comparison: str) -> Any:
+    """A function of three values: the second where the first compares so with 0, else the third."""
+
+    def typed(typing_context: Any, z: Any, a: Any, b: Any) -> Any:
+        def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+            zero = ir.Constant(context.get_value_type(sig.args[0]), None)
+            held = builder.fcmp_ordered(comparison, arguments[0], zero)
+            return builder.select(held, arguments[1], arguments[2])
+
+        return z(z, a, b), generate
+
+    return intrinsic(typed)
+
+
+_load_lanes, _filled_lanes = _load, _filled
+_store_lanes, _stream_lanes = _storing(None, False), _storing(LINE, True)
+_above_lanes, _below_lanes = _choosing(">"), _choosing("<=")
+_count = WIDTH
+
+
+def lanes(a: Any) -> int:
+    """How many numbers of the array's dtype a value has."""
+    return _count // a.itemsize
+
+
+def load(row: Any, column: Any) -> Any:
+    """The numbers of a row from a column on."""
+    return _load_lanes(row, column)
+
+
+def store(row: Any, column: Any, value: Any) -> None:
+    """Write them to a row from a column on."""
+    _store_lanes(row, column, value)
+
+
+def stream(row: Any, column: Any, value: Any) -> None:
+    """`store` past the caches, to an address that is a multiple of `LINE`; see `kernels.stream`."""
+    _stream_lanes(row, column, value)
+
+
+def filled(row: Any, number: Any) -> Any:
+    """One number in all lanes, in the dtype of the row."""
+    return _filled_lanes(row, number)
+
+
+def where_positive(z: Any, a: Any, b: Any) -> Any:
+    """a where z > 0, else b, also where z is NaN."""
+    return _above_lanes(z, a, b)
+
+
+def where_not_positive(z: Any, a: Any, b: Any) -> Any:
+    """a where z <= 0, else b, also where z is NaN."""
+    return _below_lanes(z, a, b)
+
+
+if COMPILED:
+    lanes, load, store, stream, filled, where_positive, where_not_positive = [
+        exact(f) for f in (lanes, load, store, stream, filled, where_positive, where_not_positive)
+    ]
+else:
+
+    def _load_lanes(row: Any, column: Any) -> Any:
+        return row[column : column + lanes(row)].copy()
+
+    def _store_lanes(row: Any, column: Any, value: Any) -> None:
+        row[column : column + value.size] = value
+
+    def _filled_lanes(row: Any, number: Any) -> Any:
+        return np.full(lanes(row), number, row.dtype)
+
+    def _above_lanes(z: Any, a: Any, b: Any) -> Any:
+        return np.where(z > 0, a, b)
+
+    def _below_lanes(z: Any, a: Any, b: Any) -> Any:
+        return np.where(z <= 0, a, b)
+
+    _stream_lanes = _store_lanes
