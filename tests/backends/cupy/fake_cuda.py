@@ -40,6 +40,7 @@ class Cuda(types.SimpleNamespace):
         self.pinned = types.SimpleNamespace(n_free_blocks=lambda: 0)
         self.memory = types.SimpleNamespace(OutOfMemoryError=OutOfMemoryError)
         self.compiler = types.SimpleNamespace(CompileException=CompileException)
+        self.nvrtc = types.SimpleNamespace(getVersion=lambda: (13, 0))
         self.driver = types.SimpleNamespace(CUDADriverError=CUDARuntimeError)
         self.raw = Pool(self, memory)
         self._allocator = self.pool.malloc

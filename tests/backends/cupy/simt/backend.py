@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from tinygrad_bn.backends.cupy.activation import CuPyActivation
 from tinygrad_bn.backends.cupy.affine import CuPyAffine
 from tinygrad_bn.backends.cupy.normalization import CuPyNormalization
@@ -36,9 +37,11 @@ class SimtBackend(CuPyNormalization, CuPyActivation, CuPyAffine, CuPyOptim, NumP
         self.limits = SMALL
         self.seed = 0
         self.launches = []
+        self._addressed = {}
 
     def address(self, array):
         """Of the first element."""
+        self._addressed[array.ctypes.data] = array
         return array.ctypes.data
 
     def make_generator(self, seed):
@@ -49,7 +52,10 @@ class SimtBackend(CuPyNormalization, CuPyActivation, CuPyAffine, CuPyOptim, NumP
         """To the end, at once."""
         self.launches.append(launch)
         self.seed += 1
-        library(launch.source).launch(launch, arguments, self.seed)
+        tables = [a["array"] for a in arguments if isinstance(a, np.void) and "array" in a.dtype.names]
+        more = [self._addressed[p] for table in tables for p in table[table != 0].tolist()]
+        library(launch.source).launch(launch, arguments, self.seed, more)
+        self._addressed.clear()
 
 
 register_backend("simt", SimtBackend)
