@@ -34,7 +34,7 @@ ASKED["two kernels"] = {"forward": 0.60, "backward": 0.54}
 FASTER = 1.3
 """How many times as fast as PyTorch on NCHW."""
 BEYOND_CACHE = 2
-"""Sizes of the cache that an array has at least: of one hardly larger, much would still be there."""
+"""Sizes of the cache that an array has at least: much of a smaller one would still be there."""
 
 
 def figures() -> Iterator[Figure]:

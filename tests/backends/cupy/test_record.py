@@ -109,8 +109,8 @@ def verified(**changes):
 def test_only_what_is_unchanged_stays_verified(folder):
     found = verified()
     assert record.statement(found) == (
-        "**Verified on a GPU:** 2026-12-24 on NVIDIA H100, driver 580.65.06 (CUDA 13.0), all checks "
-        "passed, 2 of 2 kernel sources."
+        "**Verified on a GPU:** 2026-12-24 on NVIDIA H100, driver 580.65.06 (CUDA 13.0), "
+        "all checks passed, 2 of 2 kernel sources."
     )
     (folder / "a.cu").write_text("changed")
     later = record.updated(found)
@@ -294,7 +294,11 @@ class Reporter:
 
 def test_skipped_gpu_tests_are_counted_with_the_reason(monkeypatch):
     monkeypatch.setattr(gpu, "missing", lambda: "the driver is missing")
-    reports = [type("Report", (), {"keywords": k})() for k in ({"gpu": 1}, {"gpu": 1}, {})]
+    reasons = ("needs a GPU: the driver is missing",) * 2 + ("numba is not installed",)
+    reports = [
+        types.SimpleNamespace(longrepr=("gpu/test_x.py", 1, f"Skipped: {r}"), keywords={"gpu": 1})
+        for r in reasons
+    ]
     reporter = Reporter(reports)
     gpu.pytest_terminal_summary(reporter)
     assert reporter.lines == ["GPU", "2 GPU tests were skipped: the driver is missing"]
