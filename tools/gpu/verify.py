@@ -3,7 +3,7 @@
     python -m tools.gpu.verify                       # all checks
     python -m tools.gpu.verify memcheck racecheck    # some of them
 
-The whole suite with the `backend` fixture on CuPy (gradient checks of both orders, comparisons with
+The suite with the `backend` fixture on CuPy (gradient checks of both orders, comparisons with
 NumPy), the tests marked `gpu`, and compute-sanitizer over every kernel. The record is written after
 each check, so that what takes long can be done in parts: results of the same kernels, device and
 versions are kept. Without a usable GPU it says why and fails, and the record stays as it is.
@@ -34,9 +34,11 @@ from . import record
 
 WORKERS = str(min(8, os.cpu_count() or 1))
 """Processes that share the device in the long suite."""
+ELSEWHERE = ("tests/parity", "tests/test_examples.py", "tests/backends/numba")
+"""What needs PyTorch, trains for long, or is of the CPU alone."""
 SUITES = {
     "cross-checks": ["tests/backends/cupy", "-m", "gpu"],
-    "suite": ["tests", "--ignore=tests/parity", "--ignore=tests/test_examples.py", "-n", WORKERS],
+    "suite": ["tests", "-n", WORKERS, *(f"--ignore={place}" for place in ELSEWHERE)],
 }
 """What pytest runs; the second holds the first, which is done sooner and counted by itself."""
 PATIENCE = 3600
