@@ -62,9 +62,11 @@ bench: $(STAMPS)/parity $(STAMPS)/plot
 
 # Both need a GPU, and fail saying why where there is none. CUPY names the extra for its CUDA.
 CUPY ?= cupy-cuda13
+# The checks of `make test-gpu`, such as "memcheck racecheck"; all if there are none.
+CHECKS ?=
 
 test-gpu: $(STAMPS)/dev $(STAMPS)/$(CUPY)
-	$(BIN)/python -m tools.gpu.verify
+	$(BIN)/python -m tools.gpu.verify $(CHECKS)
 
 bench-gpu: $(STAMPS)/dev $(STAMPS)/$(CUPY) $(STAMPS)/parity
 	$(BIN)/python -m benchmarks.gpu

@@ -10,6 +10,7 @@ import numpy as np
 from tinygrad_bn.backend.reference_activation import ActivationReference
 
 from .elementwise_planning import (
+    MOST_CLASSES,
     Flat,
     plan_entropy_rows,
     plan_epilogue,
@@ -90,16 +91,17 @@ class CuPyActivation(ActivationReference):
         """Launch the kernel that serves; False where none does."""
         arrays = x, target, slope, *losses
         inner = math.prod(x.shape[2:])
-        sizes: tuple[Any, ...] = np.int64(samples), np.int32(classes)
         if inner == 1:
             aligned = all(self.address(a) % VECTOR_BYTES == 0 for a in (x, slope))
             flat = plan_entropy_rows(NAMES[x.dtype.char], samples, classes, aligned, self.limits)
-            kernel, sizes = "entropy_rows", (*sizes, np.int32(flat is not None and flat.together))
+            kernel = "entropy_rows"
         else:
             flat = plan_flat(samples * inner, f"<{C_TYPES[NAMES[x.dtype.char]]}>", self.limits)
-            kernel, sizes = "entropy_columns", (*sizes, np.int64(inner))
-        if flat is None:
+            kernel = "entropy_columns"
+        if flat is None or classes > MOST_CLASSES:
             return False
+        last = np.int32(flat.together) if inner == 1 else np.int64(inner)
+        sizes = np.int64(samples), np.int32(classes), last
         self.launch(flat_launch(ENTROPY, kernel, flat), *arrays, *sizes, np.float64(divisor))
         return True
 

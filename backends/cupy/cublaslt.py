@@ -19,8 +19,8 @@ import numpy as np
 
 WORKSPACE = 32 << 20
 """Bytes that an algorithm may use: NVIDIA's advice for GPUs of the Hopper generation."""
-ALIGNMENT = 256
-"""Bytes; what cublasLt takes for granted unless told otherwise, and more is no use to it."""
+ALIGNMENT = 16
+"""Bytes of the widest access: addresses that are multiples of more than that gain nothing."""
 
 # From cublasLt.h, cublas_api.h and library_types.h.
 OP_T = 1

@@ -16,6 +16,8 @@ from .planning import (
     vector_length,
 )
 
+MOST_CLASSES = 2**31 - 2**20
+"""Classes are counted in 32 bits, with room for a step beyond."""
 LONG_ROW = 1024
 """Vectors from which on a row of classes is worth a block of its own."""
 ROW_THREADS = 128
@@ -63,7 +65,9 @@ def plan_flat(
 def plan_entropy_rows(
     dtype: str, samples: int, classes: int, aligned: bool, limits: DeviceLimits
 ) -> Flat | None:
-    """A warp for each row of classes; a block where rows are long."""
+    """A warp for each row of classes; a block where rows are long; None if there are too many."""
+    if classes > MOST_CLASSES:
+        return None
     v = vector_length(dtype, classes, aligned)
     instance = f"<{C_TYPES[dtype]}, {v}>"
     together = classes // v >= LONG_ROW

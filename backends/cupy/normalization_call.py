@@ -81,6 +81,7 @@ class Call:
         layout: the form in which the kernels see x.
         launch: how they are launched.
         data: x and its like, contiguous in the memory order of x.
+        stat: the dtype of statistics.
     """
 
     def __init__(self, B: Any, plan: NormalizationPlan, layout: Layout, data: list[Any]) -> None:
@@ -89,7 +90,8 @@ class Call:
         self.layout = layout
         self.data = data
         self.shape: tuple[int, ...] = ()
-        self.stat = np.dtype("f8" if data[0].dtype.char == "d" else "f4")
+        dtype = data[0].dtype
+        self.stat = B.native("float32") if dtype.char == "e" else dtype
         self.strides: Strides = (0, 0, 0, 0)
 
     @classmethod

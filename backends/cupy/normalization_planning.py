@@ -141,7 +141,8 @@ def plan_normalization(
     """
     limits = replace(limits, threads_per_block=min(most, limits.threads_per_block))
     tiles = _tiles(layout, dtype, aligned)
-    if tiles.items > MOST_ITEMS or layout.statistics > MOST_ITEMS:
+    lengths = (layout.rows, layout.length, layout.statistics)
+    if tiles.items > MOST_ITEMS or max(lengths) > MOST_ITEMS:
         return None
     resident = _resident(tiles, slabs, limits) if slabs else None
     return resident or _split(tiles, limits)

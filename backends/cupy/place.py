@@ -16,12 +16,15 @@ INSTALL = (
     "'tinygrad_bn[cupy-cuda12]' (CUDA 12)"
 )
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+DEFAULT_STREAM = 0
+"""The pointer of the stream that a thread has until it is given another."""
 
 
 def find_library() -> Any:
     """The module `cupy`, with a driver that it can use.
 
-    Raises BackendUnavailableError, which says whether the package or the driver is missing.
+    Raises BackendUnavailableError, which says whether the package, the driver or CUDA's libraries
+    are missing.
     """
     try:
         cupy = importlib.import_module("cupy")
@@ -47,6 +50,14 @@ def find_library() -> Any:
             f"is for CUDA {_version(built)}. Update the driver, or install the cupy of the "
             f"driver's CUDA: {INSTALL}"
         )
+    try:
+        cupy.cuda.nvrtc.getVersion()
+    except (ImportError, OSError, RuntimeError) as error:  # as the search of it fails
+        raise BackendUnavailableError(
+            f"CUDA's libraries are missing: the driver is loaded, but cupy finds no NVRTC, which "
+            f"compiles its kernels ({error}). Install them beside it: {INSTALL}; or a CUDA "
+            f"toolkit {built // 1000}.x, with CUDA_PATH set to its folder"
+        ) from error
     return cupy
 
 
@@ -129,14 +140,16 @@ class Place:
         if self._runtime.getDevice() != self.index:
             self._device.use()
         if not hasattr(self._threads, "stream"):
-            self._threads.stream = self._first_stream()
+            self._give_stream()
 
-    def _first_stream(self) -> Any:
+    def _give_stream(self) -> None:
+        """A stream for this thread, kept alive as long as it is. Inside a block of the program's
+        own stream there is none yet: `use` would replace that one."""
         if threading.current_thread() is threading.main_thread():
-            return None
-        stream = self._cupy.cuda.Stream()
-        stream.use()
-        return stream  # kept alive as long as the thread
+            self._threads.stream = None
+        elif self._cupy.cuda.get_current_stream().ptr == DEFAULT_STREAM:
+            self._threads.stream = self._cupy.cuda.Stream()
+            self._threads.stream.use()
 
     @property
     def capturing(self) -> bool:

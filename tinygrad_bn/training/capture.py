@@ -43,8 +43,9 @@ class CapturedStep:
         backend = self._check(inputs)
         if self._recorder is None:
             self._recorder, self._backend = backend.recorder(), backend
+            kept = _copies(backend, inputs)  # that lie in memory as those of the recording will
             with self._recorder.rehearsing():
-                return _detached(self.function(*inputs))
+                return _detached(self.function(*kept))
         if not self._recorded:
             self._record(inputs)
         elif self._frozen != self._constants():
@@ -78,7 +79,7 @@ class CapturedStep:
         assert self._backend is not None
         self._check_state()
         B = self._backend
-        kept = [make(B, B.copy(x._data), None) for x in inputs]
+        kept = _copies(B, inputs)
         cells = list(self._cells())
         before = [cell.array for cell in cells]
         try:
@@ -190,6 +191,10 @@ class _Cell:
         else:
             number, slot = self._entry
             self._owner.state[number][slot] = value
+
+
+def _copies(B: Backend, inputs: tuple[Tensor, ...]) -> list[Tensor]:
+    return [make(B, B.copy(x._data), None) for x in inputs]
 
 
 def _detached(value: Any) -> Any:

@@ -19,6 +19,8 @@ KERNELS = ROOT / "backends" / "cupy" / "kernels"
 RECORD = ROOT / "backends" / "cupy" / "verified.json"
 README = ROOT / "README.md"
 NEVER = "never"
+CHECKS = ("cross-checks", "suite", "memcheck", "racecheck", "synccheck")
+"""What has to pass for a kernel to count as verified; see `verify`."""
 MARKED = re.compile(r"(<!-- gpu record -->\n).*?(\n<!-- end of gpu record -->)", re.DOTALL)
 
 Record = dict[str, Any]
@@ -72,16 +74,25 @@ def statement(record: Record) -> str:
             f"**Verified on a GPU: never.** None could be had while this was built, so none of the "
             f"{len(kernels)} kernel sources has run on one."
         )
+    results = record["results"]
+    failed = [name for name in CHECKS if name in results and not results[name]["passed"]]
+    lacking = [name for name in CHECKS if name not in results]
+    head = f"{record['verified']} on {record['device']}, driver {record['driver']}"
+    if failed or lacking:
+        parts = {"failed": failed, "not run": lacking}
+        told = "; ".join(f"{what}: {', '.join(names)}" for what, names in parts.items() if names)
+        return f"**Run on a GPU, not verified:** {head}; {told}."
     changed = [name for name, k in kernels.items() if not k["verified"]]
     since = f"; changed since, and not verified: {', '.join(changed)}" if changed else ""
-    results = record["results"]
-    failed = [name for name, r in results.items() if not r["passed"]]
-    outcome = "all checks passed" if not failed else f"failed: {', '.join(failed)}"
     return (
-        f"**Verified on a GPU:** {record['verified']} on {record['device']}, driver "
-        f"{record['driver']}, {outcome}, {len(kernels) - len(changed)} of {len(kernels)} kernel "
-        f"sources{since}."
+        f"**Verified on a GPU:** {head}, all checks passed, {len(kernels) - len(changed)} of "
+        f"{len(kernels)} kernel sources{since}."
     )
+
+
+def passed(record: Record) -> bool:
+    """Whether every check has run and passed."""
+    return all(record["results"].get(name, {}).get("passed") for name in CHECKS)
 
 
 def write(record: Record) -> None:

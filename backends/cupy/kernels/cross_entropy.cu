@@ -46,6 +46,14 @@ template <typename S> struct Exponentials {
     }
 };
 
+// ln of the sum less the label's logit; what has no such class has no loss.
+template <typename T, typename S>
+__device__ inline S loss_of(const Exponentials<S>& e, const T* logits, Int step, Int label,
+                            int classes) {
+    if (label < 0 || label >= classes) return infinity<S>() - infinity<S>();
+    return log(e.sum) - (widen(logits[label * step]) - e.top);
+}
+
 template <typename T, typename S>
 __device__ inline void write_loss(T* narrow, S* wide, Int at, S loss) {
     if (narrow != 0) narrow[at] = Narrow<T>::of(loss);
@@ -85,7 +93,7 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
         e = Exponentials<S>();
         for (int w = 0; w < warps; ++w) e.merge(shared[w], shared[warps + w]);
     }
-    int label = (int)target[row];
+    Int label = target[row];
     S scale = (S)divisor;
     for (int i = first * V; i < classes; i += step * V) {
         Pack<T, V> pack = load<V>(own + i);
@@ -96,7 +104,7 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
         }
         store(slope + row * classes + i, pack);
     }
-    if (first == 0) write_loss(narrow, wide, row, (S)(log(e.sum) - (widen(own[label]) - e.top)));
+    if (first == 0) write_loss(narrow, wide, row, loss_of(e, own, 1, label, classes));
 }
 
 // A position of (samples, inner) for each thread.
@@ -114,14 +122,13 @@ __global__ void __launch_bounds__(MOST_THREADS, 1)
         S value[1] = {widen(x[base + i * inner])};
         e.add(value);
     }
-    int label = (int)target[at];
+    Int label = target[at];
     for (int i = 0; i < classes; ++i) {
         S share = exp(widen(x[base + i * inner]) - e.top) / e.sum;
         slope[base + i * inner] =
             Narrow<T>::of((share - (i == label ? (S)1 : (S)0)) / (S)divisor);
     }
-    S picked = widen(x[base + label * inner]);
-    write_loss(narrow, wide, at, (S)(log(e.sum) - (picked - e.top)));
+    write_loss(narrow, wide, at, loss_of(e, x + base, inner, label, classes));
 }
 
 // Σ losses / divisor, by one block.

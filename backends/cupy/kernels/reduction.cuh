@@ -39,7 +39,7 @@ struct Moments {
     __device__ void merge(const Moments& b) {
         double both = n + b.n, delta = b.mean - mean, share = both > 0 ? b.n / both : 0;
         mean += delta * share;
-        square += b.square + delta * delta * (n * share);
+        square += b.square + delta * (delta * (n * share));  // 0 from nothing, however far away
         n = both;
     }
 };

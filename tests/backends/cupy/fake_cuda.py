@@ -40,7 +40,9 @@ class Cuda(types.SimpleNamespace):
         self.pinned = types.SimpleNamespace(n_free_blocks=lambda: 0)
         self.memory = types.SimpleNamespace(OutOfMemoryError=OutOfMemoryError)
         self.compiler = types.SimpleNamespace(CompileException=CompileException)
+        self.nvrtc = types.SimpleNamespace(getVersion=lambda: (13, 0))
         self.driver = types.SimpleNamespace(CUDADriverError=CUDARuntimeError)
+        self.raw = Pool(self, memory)
         self._allocator = self.pool.malloc
         self.Device = lambda i=None: Device(self, self.runtime.getDevice() if i is None else i)
         self.Stream = lambda **flags: Stream(self, **flags)
@@ -95,9 +97,9 @@ class Cuda(types.SimpleNamespace):
         """The allocator of the process."""
         return self.here.allocator or self._allocator
 
-    def set_allocator(self, allocator):
-        """Set the allocator of the process."""
-        self._allocator = allocator
+    def set_allocator(self, allocator=None):
+        """Set the allocator of the process; None is that of CUDA, without a pool."""
+        self._allocator = allocator or self.raw.malloc
 
     @contextlib.contextmanager
     def using_allocator(self, allocator):

@@ -8,10 +8,13 @@ import subprocess
 import sys
 import types
 
+import numpy as np
 import pytest
+from tinygrad_bn.backends.cupy.loader import Loader
 
 from benchmarks.gpu import normalization, timing, training
 from benchmarks.gpu.timing import Figure
+from tests.backends.cupy.devices import DEVICES
 from tools.gpu import record
 
 command = importlib.import_module("benchmarks.gpu.__main__")
@@ -49,6 +52,72 @@ def test_normalization_against_no_pytorch(monkeypatch):
     assert {f.note for f in figures} == {"PyTorch 2.13.0 is built without CUDA"}
     others = normalization.against_torch(None, "rows", (2, 3), 1, "float32", taken)
     assert list(others) == []  # compared on NCHW alone
+
+
+CACHES = {"A100": 40 << 20, "H100": 50 << 20, "B200": 126 << 20}
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize("device", CACHES)
+def test_cases_are_larger_than_the_cache_and_take_the_path_they_are_named_for(device, dtype):
+    for name, smallest, axis in normalization.CASES:
+        shape = normalization.enlarged(smallest, axis, dtype, CACHES[device])
+        assert np.prod(shape) * np.dtype(dtype).itemsize > CACHES[device]
+        for slabs in normalization.SLABS.values():
+            path = normalization.path_of(shape, axis, dtype, slabs, DEVICES[device])
+            clusters = DEVICES[device].cluster > 1
+            if clusters or path == "one kernel":  # without clusters few tiles fit
+                assert path == ("two kernels" if name.startswith("large") else "one kernel")
+
+
+def test_the_figures_of_normalization(pretend, monkeypatch):
+    """Every case once, with kernels that do nothing and a clock that stands still."""
+    pretend()
+    monkeypatch.setattr(Loader, "launch", lambda self, launch, arguments: None)
+    small = (("NCHW", (4, 2, 3, 4), 1), ("rows", (40, 4), 1))
+    monkeypatch.setattr(normalization, "CASES", small)
+    monkeypatch.setattr(normalization, "BEYOND_CACHE", 1e-7)
+    torch_without(monkeypatch, None)
+    monkeypatch.setattr(normalization, "copy_bandwidth", lambda cupy, size: size * 10.0)
+
+    def seconds(cupy, call):
+        call()
+        return 0.4
+
+    monkeypatch.setattr(normalization, "seconds", seconds)
+    found = {f.name: f for f in normalization.figures()}
+    assert len(found) == 2 * 2 * 2 + 2 * 2
+    forward = found["NCHW (4, 2, 3, 4), float32, forward"]
+    assert forward.value == pytest.approx(2 / 0.4 / 10)
+    assert (forward.asked, forward.outcome) == (0.85, "missed")
+    assert forward.note.startswith("one kernel, 400000 µs, copy ")
+    assert found["NCHW (4, 2, 3, 4), float16, forward, against PyTorch"].outcome == "not measured"
+
+
+def test_a_median_of_events():
+    """`seconds` against NumPy and events that count the calls between them."""
+    calls = []
+
+    class Event:
+        def record(self):
+            self.at = len(calls)
+
+        def synchronize(self):
+            pass
+
+    waiting = types.SimpleNamespace(synchronize=lambda: None)
+    cuda = types.SimpleNamespace(
+        Event=Event,
+        get_current_stream=lambda: waiting,
+        get_elapsed_time=lambda a, b: b.at - a.at,
+    )
+    functions = ("zeros", "empty_like", "uint8", "copyto")
+    numpy = {name: getattr(np, name) for name in functions}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(timing, "BALLAST", 8)
+        took = timing.seconds(types.SimpleNamespace(cuda=cuda, **numpy), lambda: calls.append(1), 3)
+    assert took == 1e-3
+    assert len(calls) == timing.WARM + 1 + 3
 
 
 def test_training_against_no_pytorch(pretend, monkeypatch):

@@ -38,7 +38,7 @@ FAULTS = {
     ),
     "Chan's formula without its last term": (
         "reduction.cuh",
-        "square += b.square + delta * delta * (n * share);",
+        "square += b.square + delta * (delta * (n * share));",
         "square += b.square;",
     ),
     "the low part of the mean is lost": (
@@ -90,6 +90,31 @@ FAULTS = {
         "batch_norm_backward.cu",
         "own += 2 * blockDim.x",
         "own += blockDim.x",
+    ),
+    "a block leaves before the others have read its moments": (
+        "batch_norm_forward.cu",
+        "    cluster_barrier();  // a block's shared memory has to outlive the reading of others\n",
+        "",
+    ),
+    "a block leaves before the others have read its sums": (
+        "batch_norm_backward.cu",
+        "    cluster_barrier();  // a block's shared memory has to outlive the reading of others\n",
+        "",
+    ),
+    "a part ends behind the last item": (
+        "layout.cuh",
+        "end_ = first + p.chunk < total ? first + p.chunk : total;",
+        "end_ = first + p.chunk < total ? first + p.chunk : total + 1;",
+    ),
+    "the first elements of a channel that is none are looked at": (
+        "layout.cuh",
+        "if (!valid) channel = 0;",
+        "",
+    ),
+    "the slab begins at an odd number of doubles": (
+        "reduction.cuh",
+        "6 * wide + 1) / 2 * 2;",
+        "6 * wide + 1) / 2 * 2 - 1;",
     ),
     "the second order lacks a term": (
         "batch_norm_second.cu",

@@ -1,13 +1,17 @@
-"""The suites of other rooms, on a backend whose kernels run on the CPU.
+"""The suites of other rooms, on backends whose kernels run on the CPU.
 
 Gradient checks of three orders, exact identities, layouts, conformance and optimizers: what they
-prove of a backend, they prove here of the CUDA sources.
+prove of a backend, they prove here of the CUDA sources, and of the host side around them: once over
+NumPy, and once over array-api-strict on its pretend device (see simt/strict.py).
 """
+
+import contextlib
 
 import pytest
 
 from benchmarks import accuracy_sweep
 from tests.backends.cupy.simt import backend as simt  # noqa: F401  (registers the backend)
+from tests.backends.cupy.simt import strict
 from tests.backends.cupy.simt.library import has_compiler
 from tests.helpers import integers, normal
 from tests.normalization import test_gradients as gradients
@@ -22,21 +26,33 @@ from tinygrad_bn.testing import check_backend
 pytestmark = pytest.mark.skipif(not has_compiler(), reason="no C++ compiler to run kernels with")
 
 
-@pytest.fixture(autouse=True)
-def backend():
-    """The backend that every test of this module runs on."""
-    with use_backend("simt"):
-        yield "simt"
+BEYOND_THE_STANDARD = {
+    "test_layouts_dtypes[strict-simt-float16]": "array-api-strict has no float16",
+    "test_classification_half_precision[strict-simt]": "array-api-strict has no float16",
+    "test_optimizers_the_array_is_changed_in_place_and_a_recorded_graph_notices[strict-simt]": (
+        "reads the library's array by `tolist`, which array-api-strict has not"
+    ),
+}
 
 
-def test_the_contract():
+@pytest.fixture(autouse=True, params=["simt", "strict-simt"])
+def backend(request):
+    """The backends that every test of this module runs on."""
+    if request.node.name in BEYOND_THE_STANDARD:
+        pytest.skip(BEYOND_THE_STANDARD[request.node.name])
+    strict_one = request.param == "strict-simt"
+    with strict.extended() if strict_one else contextlib.nullcontext(), use_backend(request.param):
+        yield request.param
+
+
+def test_the_contract(backend):
     """Every kernel's method against the reference, in both dtypes and four memory layouts."""
     entropy = [
         ((normal(*shape), integers(0, shape[1], shape[0], *shape[2:])), {"reduction": reduction})
         for shape in ((5, 3), (4, 5, 6), (2, 3, 2, 2))
         for reduction in ("mean", "sum", "none")
     ]
-    report = check_backend("simt", cases={"class_cross_entropy": entropy})
+    report = check_backend(backend, cases={"class_cross_entropy": entropy})
     methods = ("batch_norm", "batch_norm_gate", "batch_norm_grad", "batch_norm_grad_grad")
     for name in (*methods, "batch_statistics", "normalize_by", "class_cross_entropy", "linear"):
         assert report.proven[name] >= 8

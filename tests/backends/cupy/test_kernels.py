@@ -189,6 +189,17 @@ def test_nan_stays_in_its_channel(B, name):
         assert np.isnan(a).tolist() == [i == 1 for i in range(a.size)]
 
 
+@pytest.mark.parametrize("name", ["planes in a cluster", "features in parts", "planes in parts"])
+def test_a_constant_channel_however_large(B, name):
+    """The square of its mean is beyond float64."""
+    shape, axis = SHAPES[name]
+    plan = normalization_plan(len(shape), axis, 0.1)
+    y, mean, _, var, _, _ = B.batch_norm(np.full(shape, 1e200), None, None, None, None, plan=plan)
+    assert (y == 0).all()
+    assert (mean == 1e200).all()
+    assert (var == 0).all()
+
+
 def test_results_do_not_depend_on_the_order_of_threads(B):
     for name in ("planes in a cluster", "features in parts", "odd features in parts"):
         shape, axis = SHAPES[name]

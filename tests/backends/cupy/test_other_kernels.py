@@ -75,6 +75,18 @@ def test_extreme_logits(B, row, inner):
         np.testing.assert_allclose(a, e, rtol=2e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize("shape", [(3, 4), (3, 4, 2), (3, 5000)])
+@pytest.mark.parametrize("label", [-1, 1 << 32, 5000])
+def test_a_label_of_no_class_has_no_loss(B, shape, label):
+    """Labels are checked beforehand, but not in a captured step: nothing outside may be read."""
+    x, target = normal(*shape).astype("f4"), np.zeros((3, *shape[2:]), "i8")
+    target[1] = label
+    losses, slope = B.class_cross_entropy(x, target, reduction="none")
+    assert np.isnan(losses[1]).all()
+    assert np.isfinite(losses[[0, 2]]).all()
+    assert np.isfinite(slope).all()
+
+
 # ------------------------------------------------------------------------------------- epilogue
 
 

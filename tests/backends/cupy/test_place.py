@@ -55,6 +55,24 @@ def test_a_driver_that_is_too_old(pretend):
     assert "'tinygrad_bn[cupy-cuda12]'" in text
 
 
+def test_the_libraries_of_cuda(pretend, monkeypatch):
+    """As in a folder with a driver and the bare package: cupy looks for NVRTC when it needs it."""
+    cupy = pretend()
+
+    class NotFoundError(RuntimeError):
+        pass
+
+    def missing():
+        raise NotFoundError('Failure finding "libnvrtc.so"')
+
+    monkeypatch.setattr(cupy.cuda.nvrtc, "getVersion", missing)
+    text = refused()
+    assert "CUDA's libraries are missing: the driver is loaded, but cupy finds no NVRTC" in text
+    assert 'Failure finding "libnvrtc.so"' in text
+    assert "'tinygrad_bn[cupy-cuda13]'" in text
+    assert "a CUDA toolkit 13.x, with CUDA_PATH set to its folder" in text
+
+
 def test_a_newer_driver_will_do(pretend):
     pretend(driver=13020, built=12090)
     assert get_backend("cupy").name == "cupy"
@@ -214,6 +232,23 @@ def test_a_stream_of_the_users_own_is_kept(cupy):
     with cupy.cuda.Stream() as stream:
         x * 2.0
         assert cupy.cuda.get_current_stream() is stream
+
+
+def test_a_stream_of_the_users_own_is_kept_in_a_thread(cupy):
+    """Ours comes when that one ends."""
+    x = tg.Tensor([1.0], backend="cupy")
+
+    def work():
+        with cupy.cuda.Stream() as stream:
+            x * 2.0
+            kept = cupy.cuda.get_current_stream() is stream
+        before = cupy.cuda.get_current_stream()
+        x * 2.0
+        own = cupy.cuda.get_current_stream()
+        x * 2.0
+        return kept, before.null, own.null, cupy.cuda.get_current_stream() is own
+
+    assert in_thread(work) == (True, True, False, True)
 
 
 def test_waiting_only_where_a_value_is_read(cupy):

@@ -182,6 +182,7 @@ def test_odd_lengths_and_addresses_take_single_elements():
 def test_what_cannot_be_numbered_is_left_to_the_reference():
     assert planned((2**31, 2, 1), H100, axis=(0, 1)) is None
     assert planned((2**16, 1, 2**16 - 1), H100, aligned=False) is None
+    assert planned((1, 1, 2**31), H100, dtype="float16") is None  # fewer items than elements
     few = DeviceLimits((7, 5), 2, 3072, 4096, grid=(2**31 - 1, 3, 1))
     assert planned((1000, 2, 50), few) is None
     narrow = DeviceLimits((7, 5), 2, 3072, 4096, grid=(3, 65535, 1))
@@ -209,6 +210,7 @@ def test_rows_of_classes():
     assert (block.grid, block.block, block.together) == ((1000, 1, 1), 512, True)
     assert block.instance == "<Half, 8>"
     assert plan_entropy_rows("float32", 2**40, 10, True, H100) is None
+    assert plan_entropy_rows("float32", 1, 2**31 - 1, True, H100) is None
 
 
 def test_flat_launches():

@@ -4,14 +4,17 @@ import numpy as np
 import pytest
 from tinygrad_bn.backends.cupy.launch import Launch
 
-from tests.backends.cupy.simt.library import LaunchError, has_compiler, library
+from tests.backends.cupy.simt.library import LaunchError, can_watch, has_compiler, library
 
 pytestmark = pytest.mark.skipif(not has_compiler(), reason="no C++ compiler to run kernels with")
 
 
-def launch(kernel, *arguments, grid=1, block=64, shared=0, cluster=1, seed=0):
+watched = pytest.mark.skipif(not can_watch(), reason="the compiler cannot watch over memory")
+
+
+def launch(kernel, *arguments, grid=1, block=64, shared=0, cluster=1, seed=0, more=None):
     plan = Launch("probe", kernel, (grid, 1, 1), block, shared, cluster)
-    library("probe").launch(plan, arguments, seed)
+    library("probe").launch(plan, arguments, seed, more)
 
 
 @pytest.mark.parametrize("block", [32, 64, 512])
@@ -66,6 +69,69 @@ def test_records_are_passed_by_value():
     whole, part = np.zeros(1, "i4"), np.zeros(1)
     launch("record", pair, whole, part)
     assert (whole[0], part[0]) == (7, 2.5)
+
+
+def test_what_nobody_has_written_is_no_number():
+    out = np.zeros(64)
+    launch("unwritten", out, shared=512)
+    assert np.isnan(out).all()
+
+
+def test_a_block_that_leaves_too_early_shows():
+    """Its shared memory may be another block's before its neighbour has read it."""
+    out = np.zeros((8, 2))
+    for seed, row in enumerate(out):
+        launch("leave", row, np.int32(1), grid=2, shared=8, cluster=2, seed=seed)
+    assert (out == [2, 1]).all()
+    for seed, row in enumerate(out):
+        launch("leave", row, np.int32(0), grid=2, shared=8, cluster=2, seed=seed)
+    assert np.isnan(out).any()
+
+
+# -------------------------------------------------------------------------------- access to memory
+
+
+@watched
+@pytest.mark.parametrize("at", [-1, 8])
+def test_access_outside_of_the_arguments(at):
+    room = np.arange(24, dtype="f4")
+    x, out = room[8:16], np.zeros(1, "f4")
+    launch("reach", x, out, np.int32(7), np.int32(0), more=[])
+    assert out[0] == 15
+    with pytest.raises(LaunchError, match="a read of 4 bytes outside of all arguments"):
+        launch("reach", x, out, np.int32(at), np.int32(0), more=[])
+    launch("put", x, np.int32(7), more=[])
+    with pytest.raises(LaunchError, match="a write of 4 bytes outside of all arguments"):
+        launch("put", x, np.int32(at), more=[])
+    assert room[8 + at] == 8 + at
+    launch("reach", x, out, np.int32(at), np.int32(0), more=[room])
+    launch("reach", x, out, np.int32(at), np.int32(0))  # nothing is watched
+
+
+@watched
+def test_misaligned_access():
+    x, out = np.arange(12, dtype="f4"), np.zeros(1, "f4")
+    assert x.ctypes.data % 16 == 0
+    launch("reach", x, out, np.int32(4), np.int32(1), more=[])
+    assert out[0] == 4 + 5 + 6 + 7
+    with pytest.raises(LaunchError, match=r"a misaligned access at probe\.cu:\d+"):
+        launch("reach", x, out, np.int32(1), np.int32(1), more=[])
+
+
+@watched
+def test_shared_memory_ends_where_it_ends():
+    out = np.zeros(1, "i4")
+    launch("overrun", out, np.int32(15), shared=64, more=[])
+    with pytest.raises(LaunchError, match="a write of 4 bytes outside of all arguments"):
+        launch("overrun", out, np.int32(16), shared=64, more=[])
+
+
+@watched
+def test_an_overflow_of_integers():
+    out = np.array([2**30], "i4")
+    launch("product", out, np.int32(1), more=[])
+    with pytest.raises(LaunchError, match=r"an overflow at probe\.cu:\d+"):
+        launch("product", out, np.int32(2), more=[])
 
 
 @pytest.mark.parametrize(

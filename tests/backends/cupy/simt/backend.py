@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from tinygrad_bn.backends.cupy.activation import CuPyActivation
 from tinygrad_bn.backends.cupy.affine import CuPyAffine
 from tinygrad_bn.backends.cupy.normalization import CuPyNormalization
@@ -22,8 +23,8 @@ class KeyedGenerator(HostGenerator):
         return int(self.integers(0, 2**63 - 1, (), "int64"))
 
 
-class SimtBackend(CuPyNormalization, CuPyActivation, CuPyAffine, CuPyOptim, NumPyBackend):
-    """What the CuPy backend computes with its own kernels, on the CPU.
+class Launching:
+    """What the mixins ask of a backend's class, with kernels that run on the CPU.
 
     Attributes:
         limits: of the device to plan for.
@@ -31,25 +32,46 @@ class SimtBackend(CuPyNormalization, CuPyActivation, CuPyAffine, CuPyOptim, NumP
         launches: what was launched, in turn.
     """
 
-    def __init__(self, name="simt", device=""):
-        super().__init__(name, device)
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
         self.limits = SMALL
         self.seed = 0
         self.launches = []
+        self._addressed = {}
 
-    def address(self, array):
-        """Of the first element."""
-        return array.ctypes.data
+    def host(self, array):
+        """The NumPy array that holds an array's numbers."""
+        return array
 
     def make_generator(self, seed):
         """One that gives keys."""
         return KeyedGenerator(seed)
 
+    def address(self, array):
+        """Of the first element."""
+        host = self.host(array)
+        self._addressed[host.ctypes.data] = host
+        return host.ctypes.data
+
     def launch(self, launch, *arguments):
-        """To the end, at once."""
+        """To the end, at once, watched over."""
         self.launches.append(launch)
         self.seed += 1
-        library(launch.source).launch(launch, arguments, self.seed)
+        given = [self.host(a) if isinstance(a, self.array_type) else a for a in arguments]
+        structs = [a for a in given if isinstance(a, np.void) and "array" in a.dtype.names]
+        pointers = [p for s in structs for p in s["array"][s["array"] != 0].tolist()]
+        more = [self._addressed[p] for p in pointers]
+        library(launch.source).launch(launch, given, self.seed, more)
+        self._addressed.clear()
+
+
+class SimtBackend(
+    Launching, CuPyNormalization, CuPyActivation, CuPyAffine, CuPyOptim, NumPyBackend
+):
+    """The kernels over NumPy."""
+
+    def __init__(self, name="simt", device=""):
+        super().__init__(name, device)
 
 
 register_backend("simt", SimtBackend)

@@ -9,6 +9,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -17,6 +18,12 @@ from tinygrad_bn.backends.cupy.instances import instances
 from tinygrad_bn.backends.cupy.launch import Launch, source_files
 
 HERE = Path(__file__).parent
+WATCHING = (
+    *("-DSIMT_WATCH", "-fsanitize=kernel-address,alignment,signed-integer-overflow"),
+    *("-fsanitize=integer-divide-by-zero", "--param", "asan-stack=0", "--param", "asan-globals=0"),
+    *("--param", "asan-instrumentation-with-call-threshold=0"),
+)
+"""With these the compiler calls the functions of watch.h before every access; GCC's options."""
 CLUSTER = 8
 """Blocks of the largest cluster whose kernels are compiled: all that planning can ask for."""
 COMPILER = os.environ.get("CXX") or "g++"
@@ -31,6 +38,21 @@ def has_compiler() -> bool:
     return shutil.which(COMPILER) is not None
 
 
+@functools.cache
+def can_watch() -> bool:
+    """Whether the compiler can watch over accesses to memory, as GCC on Linux does."""
+    made = subprocess.run(
+        [COMPILER, *WATCHING, "-c", "-x", "c++", "-", "-o", os.devnull],
+        input="int main() { return 0; }", capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return made.returncode == 0 and sys.platform == "linux"
+
+
+def options() -> tuple[str, ...]:
+    """How libraries are compiled."""
+    return (*OPTIONS, *WATCHING) if can_watch() else OPTIONS
+
+
 class LaunchError(RuntimeError):
     """A kernel that could not be launched, or misbehaved."""
 
@@ -41,20 +63,28 @@ class Library:
     def __init__(self, path: Path) -> None:
         self._launch = ctypes.CDLL(str(path)).simt_launch
 
-    def launch(self, launch: Launch, arguments: tuple, seed: int) -> None:
-        """Run a kernel to its end."""
-        cells, keep = [], []
+    def launch(self, launch: Launch, arguments: tuple, seed: int, more=None) -> None:
+        """Run a kernel to its end.
+
+        With `more`, arrays whose addresses are in structs, it may touch these and those among the
+        arguments alone, where the compiler can watch over that.
+        """
+        cells, keep, arrays = [], [], []
         for a in arguments:
             cell = _cell(a)
             keep.append(cell)
             cells.append(ctypes.cast(ctypes.byref(cell), ctypes.c_void_p))
         values = (ctypes.c_void_p * len(cells))(*cells)
+        if more is not None:
+            arrays = [a for a in (*arguments, *more) if isinstance(a, np.ndarray)]
+        known = [n for a in arrays for n in (a.ctypes.data, a.nbytes)]
         error = ctypes.create_string_buffer(1000)
         grid = (ctypes.c_uint * 3)(*launch.grid)
         failed = self._launch(
             launch.instance.encode(), grid, ctypes.c_uint(launch.block),
             ctypes.c_size_t(launch.shared), ctypes.c_uint(launch.cluster), ctypes.c_uint(seed),
-            values, ctypes.c_int(len(cells)), error, ctypes.c_size_t(len(error)),
+            values, ctypes.c_int(len(cells)), (ctypes.c_size_t * len(known))(*known),
+            ctypes.c_int(len(arrays)), error, ctypes.c_size_t(len(error)),
         )  # fmt: skip
         if failed:
             raise LaunchError(f"{launch.source}.cu: {launch}: {error.value.decode()}")
@@ -65,13 +95,17 @@ def _cell(a):
     if a is None:
         return ctypes.c_void_p(0)
     if isinstance(a, np.ndarray):
+        assert a.flags.c_contiguous, f"an argument of shape {a.shape} must be contiguous"
         return ctypes.c_void_p(a.ctypes.data)
     if not isinstance(a, np.generic):
         raise TypeError(f"an argument must be an array, None or a NumPy scalar, got {a!r}")
     return ctypes.create_string_buffer(a.tobytes(), a.nbytes)
 
 
-PROBES = ("sums", "neighbours", "stuck", "overrun", "clusters", "halves", "record")
+PROBES = (
+    *("sums", "neighbours", "stuck", "overrun", "clusters", "halves", "record"),
+    *("reach", "put", "product", "leave", "unwritten"),
+)
 """The kernels of probe.cu."""
 
 
@@ -92,7 +126,7 @@ def text_of(source: str, changes: tuple[tuple[str, str, str], ...] = ()) -> dict
         f'#include "simt.h"\n#include "{source}.cu"\n#include "simt_library.h"\n'
         f"SIMT_LIBRARY(\n    {entries})\n"
     )
-    for name in ("simt.h", "simt_library.h"):
+    for name in ("simt.h", "simt_library.h", "watch.h"):
         files[name] = (HERE / name).read_text()
     return files
 
@@ -106,7 +140,7 @@ def _needed(name: str, source: str) -> bool:
 def library(source: str, changes: tuple[tuple[str, str, str], ...] = ()) -> Library:
     """The library of a source; compiled once for all processes and sessions, by content."""
     files = text_of(source, changes)
-    content = "\0".join([COMPILER, *OPTIONS, *(f"{n}\0{t}" for n, t in sorted(files.items()))])
+    content = "\0".join([COMPILER, *options(), *(f"{n}\0{t}" for n, t in sorted(files.items()))])
     key = hashlib.sha256(content.encode()).hexdigest()[:20]
     folder = Path(tempfile.gettempdir()) / f"tinygrad_bn-simt-{os.getuid()}" / f"{source}-{key}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -121,7 +155,7 @@ def _compile(folder: Path, files: dict[str, str]) -> None:
     for name, text in files.items():
         (folder / name).write_text(text)
     made = subprocess.run(
-        [COMPILER, *OPTIONS, "-I.", "main.cc", "-o", "unfinished.so"],
+        [COMPILER, *options(), "-I.", "main.cc", "-o", "unfinished.so"],
         cwd=folder, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if made.returncode != 0:

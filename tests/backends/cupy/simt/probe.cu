@@ -64,3 +64,42 @@ __global__ void record(const Pair<int> pair, int* whole, double* part) {
     whole[0] = pair.first;
     part[0] = pair.second;
 }
+
+template <typename T> struct alignas(4 * sizeof(T)) Four {
+    T at[4];
+};
+
+// out[0] = the number at `at`, or of four together those from there on.
+__global__ void reach(const float* x, float* out, int at, int together) {
+    if (threadIdx.x != 0) return;
+    if (together) {
+        Four<float> four = *reinterpret_cast<const Four<float>*>(x + at);
+        out[0] = four.at[0] + four.at[1] + four.at[2] + four.at[3];
+    } else {
+        out[0] = x[at];
+    }
+}
+
+__global__ void put(float* out, int at) {
+    if (threadIdx.x == 0) out[at] = 1;
+}
+
+__global__ void product(int* out, int factor) {
+    if (threadIdx.x == 0) out[0] = out[0] * factor;
+}
+
+// A block of a cluster reads its neighbour's number; `waits` says whether the neighbour stays.
+__global__ void leave(double* out, int waits) {
+    SHARED_MEMORY(memory);
+    double* own = reinterpret_cast<double*>(memory);
+    if (threadIdx.x == 0) *own = blockIdx.x + 1;
+    cluster_barrier();
+    if (threadIdx.x == 0) out[blockIdx.x] = cluster_read(own, 1 - cluster_rank());
+    if (waits) cluster_barrier();
+}
+
+// out[thread] = what lies in shared memory before anybody has written there.
+__global__ void unwritten(double* out) {
+    SHARED_MEMORY(memory);
+    out[threadIdx.x] = reinterpret_cast<double*>(memory)[threadIdx.x];
+}

@@ -4,7 +4,9 @@
 // a cluster's barrier) or ends; then others run, in an order that is shuffled under a seed each time,
 // so that a missing barrier shows as a result that depends on the seed. The blocks of a cluster run
 // together, clusters one after the other. Waiting that can never end is an error, and so is a write
-// behind the end of a block's shared memory.
+// behind the end of a block's shared memory; what nobody has written there is NaN, and all of it is
+// when the block has ended. Where the compiler takes part (see watch.h), an access outside of the
+// arguments is an error too, and a misaligned one.
 #pragma once
 
 #include <csetjmp>
@@ -21,6 +23,20 @@
 #include <math.h>
 #include <sys/mman.h>
 #include <ucontext.h>
+
+namespace simt {
+inline bool inside;  // a fiber runs
+}
+
+#ifdef SIMT_WATCH
+#include "watch.h"
+#else
+#define SIMT_UNWATCHED
+namespace simt {
+inline int known;
+inline void allow(const void*, std::size_t) {}
+}  // namespace simt
+#endif
 
 #define __global__ static
 #define __device__
@@ -39,7 +55,7 @@ enum State { READY, AT_WARP, AT_BLOCK, AT_CLUSTER, DONE };
 
 constexpr int WARP_SIZE = 32;
 constexpr std::size_t STACK = 64 * 1024, GUARD = 256;
-constexpr unsigned char UNUSED = 0xA5;
+constexpr unsigned char UNUSED = 0xA5, UNKNOWN = 0xFF;  // the latter makes NaNs of all widths
 
 struct Block;
 
@@ -60,6 +76,7 @@ struct Block {
     int rank;
     std::vector<unsigned char> shared;
     Fiber* fibers;
+    unsigned running;
 };
 
 struct Cluster {
@@ -75,19 +92,29 @@ inline void (*body)(void**);
 inline void** arguments;
 inline std::string failure;
 
+// Ends the running fiber, and with it the launch.
+[[noreturn]] inline void fail(const char* what) {
+    if (failure.empty()) failure = what;
+    now->state = DONE;
+    _longjmp(scheduler, 1);
+}
+
 inline void wait(State at) {
     Fiber* self = now;
     self->state = at;
+    inside = false;
     if (_setjmp(self->resume) == 0) _longjmp(scheduler, 1);
+    inside = true;
 }
 
 inline void main_of_fiber() {
-    try {
-        body(arguments);
-    } catch (const std::exception& error) {
-        failure = error.what();
-    }
+    inside = true;
+    body(arguments);
+    inside = false;
     now->state = DONE;
+    Block& block = *now->block;
+    if (--block.running == 0)  // its shared memory is another block's from now on
+        std::memset(block.shared.data(), UNKNOWN, block.shared.size() - GUARD);
     _longjmp(scheduler, 1);
 }
 
@@ -144,29 +171,41 @@ inline unsigned char* stacks(std::size_t count) {
     return memory;
 }
 
+inline void prepare_fiber(Fiber& fiber, Block& block, unsigned thread, unsigned char* stack) {
+    fiber.thread = {thread, 0, 0};
+    fiber.block = &block;
+    fiber.lane = thread % WARP_SIZE;
+    fiber.warp = thread / WARP_SIZE;
+    fiber.state = READY;
+    fiber.shuffles = 0;
+    fiber.started = false;
+    getcontext(&fiber.start);
+    fiber.start.uc_stack.ss_sp = stack;
+    fiber.start.uc_stack.ss_size = STACK;
+    fiber.start.uc_link = nullptr;
+    makecontext(&fiber.start, main_of_fiber, 0);
+}
+
 inline void prepare(Cluster& c, Dim first, unsigned threads, std::size_t shared) {
     unsigned char* stack = stacks(c.fibers.size());
+    const int given = known;
+    if (given != 0) {
+        allow(stack, c.fibers.size() * STACK);
+        allow(c.fibers.data(), c.fibers.size() * sizeof(Fiber));
+        allow(c.blocks.data(), c.blocks.size() * sizeof(Block));
+        allow(&c, sizeof c);
+    }
     for (std::size_t b = 0; b < c.blocks.size(); ++b) {
         Block& block = c.blocks[b];
         block.index = {first.x + static_cast<unsigned>(b), first.y, first.z};
         block.rank = static_cast<int>(b);
         block.shared.assign(shared + GUARD, UNUSED);
+        std::memset(block.shared.data(), UNKNOWN, shared);
+        block.running = threads;
+        if (given != 0) allow(block.shared.data(), shared);
         block.fibers = &c.fibers[b * threads];
-        for (unsigned t = 0; t < threads; ++t) {
-            Fiber& fiber = block.fibers[t];
-            fiber.thread = {t, 0, 0};
-            fiber.block = &block;
-            fiber.lane = t % WARP_SIZE;
-            fiber.warp = t / WARP_SIZE;
-            fiber.state = READY;
-            fiber.shuffles = 0;
-            fiber.started = false;
-            getcontext(&fiber.start);
-            fiber.start.uc_stack.ss_sp = stack + (b * threads + t) * STACK;
-            fiber.start.uc_stack.ss_size = STACK;
-            fiber.start.uc_link = nullptr;
-            makecontext(&fiber.start, main_of_fiber, 0);
-        }
+        for (unsigned t = 0; t < threads; ++t)
+            prepare_fiber(block.fibers[t], block, t, stack + (b * threads + t) * STACK);
     }
 }
 
@@ -188,22 +227,35 @@ inline void run_group(std::vector<Fiber*>& order, std::size_t first, std::size_t
     }
 }
 
-// Either all threads take turns, or one warp after the other runs as far as it can: the first finds
-// what a slow neighbour would break, the second what a fast one would.
+// The warps of a block run one after the other, each as far as it can; with `far` so does the block.
+inline void run_block(std::vector<Fiber*>& order, Block& block, std::size_t first,
+                      unsigned threads, bool far, std::mt19937& random) {
+    std::vector<std::size_t> warps;
+    for (unsigned i = 0; i < threads; i += WARP_SIZE) warps.push_back(first + i);
+    do {
+        for (std::size_t i = warps.size() - 1; i > 0; --i)
+            std::swap(warps[i], warps[random() % (i + 1)]);
+        for (std::size_t warp : warps) run_group(order, warp, WARP_SIZE, true, random);
+    } while (far && failure.empty() && release(block.fibers, threads, AT_BLOCK, false));
+}
+
+// All threads take turns, or warps run as far as they can, or blocks do: the first finds what a slow
+// neighbour would break, the others what a fast one would.
 inline void run_cluster(Cluster& c, unsigned threads, std::size_t shared, std::mt19937& random) {
     std::vector<Fiber*> order;
     for (Fiber& fiber : c.fibers) order.push_back(&fiber);
-    std::vector<std::size_t> warps;
-    for (std::size_t i = 0; i < order.size(); i += WARP_SIZE) warps.push_back(i);
+    std::vector<std::size_t> blocks;
+    for (std::size_t i = 0; i < c.blocks.size(); ++i) blocks.push_back(i);
     cluster = &c;
-    const bool far = random() % 2 == 0;
+    const unsigned mode = random() % 3;
     for (;;) {
-        if (far) {
-            for (std::size_t i = warps.size() - 1; i > 0; --i)
-                std::swap(warps[i], warps[random() % (i + 1)]);
-            for (std::size_t first : warps) run_group(order, first, WARP_SIZE, true, random);
-        } else {
+        if (mode == 0) {
             run_group(order, 0, order.size(), false, random);
+        } else {
+            for (std::size_t i = blocks.size() - 1; i > 0; --i)
+                std::swap(blocks[i], blocks[random() % (i + 1)]);
+            for (std::size_t b : blocks)
+                run_block(order, c.blocks[b], b * threads, threads, mode == 2, random);
         }
         if (!failure.empty()) throw std::runtime_error(failure);
         bool ended = true;
@@ -233,9 +285,24 @@ inline void run(const unsigned* grid, unsigned threads, std::size_t shared, unsi
     for (unsigned z = 0; z < grid[2]; ++z)
         for (unsigned y = 0; y < grid[1]; ++y)
             for (unsigned x = 0; x < grid[0]; x += blocks) {
+                const int given = known;
                 prepare(c, {x, y, z}, threads, shared);
                 run_cluster(c, threads, shared, random);
+                known = given;
             }
+}
+
+// The arrays that a kernel may touch, as (address, bytes); without any, nothing is watched.
+inline void know(const std::size_t* arrays, int count) {
+    known = 0;
+#ifdef SIMT_WATCH
+    if (count == 0) return;
+    allow(&__ehdr_start, static_cast<std::size_t>(&_end - &__ehdr_start));
+    for (int i = 0; i < count; ++i)
+        allow(reinterpret_cast<void*>(arrays[2 * i]), arrays[2 * i + 1]);
+#else
+    (void)arrays, (void)count;
+#endif
 }
 
 template <typename T> inline T exchange(T value, int source) {
@@ -250,11 +317,11 @@ template <typename T> inline T exchange(T value, int source) {
 }
 
 template <typename... A, std::size_t... I>
-inline void unpack(void (*kernel)(A...), void** values, std::index_sequence<I...>) {
+SIMT_UNWATCHED inline void unpack(void (*kernel)(A...), void** values, std::index_sequence<I...>) {
     kernel(*static_cast<std::remove_reference_t<A>*>(values[I])...);
 }
 
-template <typename... A> inline void call(void (*kernel)(A...), void** values) {
+template <typename... A> SIMT_UNWATCHED inline void call(void (*kernel)(A...), void** values) {
     unpack(kernel, values, std::index_sequence_for<A...>{});
 }
 

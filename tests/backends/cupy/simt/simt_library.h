@@ -24,7 +24,8 @@ inline Half float_to_half(float value) {
     static const simt::Entry simt_entries[] = {__VA_ARGS__};                               \
     extern "C" int simt_launch(const char* instance, const unsigned* grid, unsigned block, \
                                std::size_t shared, unsigned cluster, unsigned seed,        \
-                               void** values, int count, char* error, std::size_t room) {  \
+                               void** values, int count, const std::size_t* arrays,        \
+                               int array_count, char* error, std::size_t room) {           \
         try {                                                                              \
             for (const simt::Entry& entry : simt_entries) {                                \
                 if (std::strcmp(entry.instance, instance) != 0) continue;                  \
@@ -33,6 +34,7 @@ inline Half float_to_half(float value) {
                                              " arguments, got " + std::to_string(count));  \
                 simt::body = entry.body;                                                   \
                 simt::arguments = values;                                                  \
+                simt::know(arrays, array_count);                                           \
                 simt::run(grid, block, shared, cluster, seed);                             \
                 return 0;                                                                  \
             }                                                                              \
