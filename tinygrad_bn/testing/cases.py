@@ -131,7 +131,9 @@ def _matrices(draw: _Draw) -> Found:
         yield "solve", ((square, draw.normal(*batch, 3, 2)), {})
         yield "cholesky", ((square @ np.swapaxes(square, -1, -2),), {})
         yield "diagonal", ((square,), {"offset": 1})
-    yield "linear", ((draw.normal(5, 3), draw.normal(4, 3), draw.normal(4)), {})
+    for activation in (None, "relu", "sigmoid", "tanh"):
+        arrays = draw.normal(5, 3), draw.normal(4, 3), draw.normal(4)
+        yield "linear", (arrays, {"activation": activation})
 
 
 def _arrangement(draw: _Draw) -> Found:
