@@ -183,6 +183,17 @@ class NumbaActivation(NumPyActivation, PullReference):
             return super().log_softmax(x, axis=axis)
         return _over_rows(softmax.log_softmax, width, x)
 
+    def logsumexp(self, x: Any, *, axis: Any, keepdims: bool) -> Any:
+        """Rows in blocks where `axis` are the last axes."""
+        width = _width(x, axis) if _takes(x) else 0
+        if not width:
+            return super().logsumexp(x, axis=axis, keepdims=keepdims)
+        out = np.empty(x.size // width, x.dtype)
+        softmax.logsumexp(3 * x.size, x.reshape(-1, width), out)
+        axes = range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
+        lead = x.shape[: x.ndim - len(axes)]
+        return out.reshape(lead + (1,) * len(axes) if keepdims else lead)
+
     def softmax_pull(self, g: Any, out: Any, *, axis: Any) -> Any:
         """out·(g - Σ g·out), row by row where `axis` are the last axes."""
         width = _width(out, axis) if _take_both(g, out) else 0

@@ -106,6 +106,19 @@ def test_softmax(shape, dtype, layout, axis):
         same(f"{name}_pull", g, out, axis=axis)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize(
+    "shape", [(), (1,), (7,), (5000, 3), (2, 5000), (4, 3, 20), (0, 3), (3, 0)]
+)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_logsumexp(shape, dtype, layout):
+    x = laid_out(3 * normal(*shape), dtype, layout)
+    n = len(shape)
+    for axis in {None, *range(-n, n), tuple(range(n)), tuple(range(n))[1:]}:
+        for keepdims in (False, True):
+            same("logsumexp", x, axis=axis, keepdims=keepdims)
+
+
 def test_softmax_over_two_trailing_axes():
     x = normal(6, 4, 5).astype("float32")
     for name in ROWS:
@@ -123,6 +136,7 @@ def test_softmax_of_odd_rows(dtype, width):
     rows[-1] = -np.inf
     for name in ROWS:
         same(name, rows, axis=1)
+    same("logsumexp", rows, axis=1, keepdims=False)
     target = np.zeros(len(rows), np.int64)
     same("class_cross_entropy", rows, target, reduction="none")
 
