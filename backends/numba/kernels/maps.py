@@ -20,6 +20,12 @@ BLOCK = 4096
 """Elements that one thread takes at a time; the same for any number of threads."""
 
 
+def owned(made: Driver, step: Any) -> Driver:
+    """The driver as one of the module that has its step, where it has its name."""
+    made.__module__ = getattr(step, "py_func", step).__module__
+    return made
+
+
 def map_one(step: Any) -> Driver:
     """The driver y = step(x, one) of (x, y)."""
 
@@ -40,7 +46,7 @@ def map_one(step: Any) -> Driver:
         x = rng.standard_normal(3 * BLOCK + 5).astype(dtype)
         yield x, np.zeros_like(x)
 
-    return apply
+    return owned(apply, step)
 
 
 def map_two(step: Any) -> Driver:
@@ -63,7 +69,7 @@ def map_two(step: Any) -> Driver:
         g, x = rng.standard_normal((2, 3 * BLOCK + 5)).astype(dtype)
         yield g, x, np.zeros_like(x)
 
-    return apply
+    return owned(apply, step)
 
 
 def map_one_by(step: Any) -> Driver:
@@ -87,7 +93,7 @@ def map_one_by(step: Any) -> Driver:
         x = rng.standard_normal(3 * BLOCK + 5).astype(dtype)
         yield x, np.zeros_like(x), 1.5, 0.75
 
-    return apply
+    return owned(apply, step)
 
 
 def map_two_by(step: Any) -> Driver:
@@ -112,4 +118,4 @@ def map_two_by(step: Any) -> Driver:
         g, x = rng.standard_normal((2, 3 * BLOCK + 5)).astype(dtype)
         yield g, x, np.zeros_like(x), 1.5, 0.75
 
-    return apply
+    return owned(apply, step)
