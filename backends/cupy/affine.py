@@ -13,17 +13,18 @@ from .planning import NAMES
 class CuPyAffine(AffineReference):
     """Overrides of the reference, by the same names."""
 
-    def linear(self, x: Any, weight: Any, bias: Any) -> Any:
-        """The product, with the bias added in its memory."""
+    def linear(self, x: Any, weight: Any, bias: Any, *, activation: str | None = None) -> Any:
+        """The product, then in its memory the bias and relu by one kernel."""
         out = super().linear(x, weight, None)
-        if bias is None:
-            return out
+        relu = activation == "relu"
         fits = (
-            bias.dtype == out.dtype
-            and bias.dtype.char in NAMES
-            and bias.flags.c_contiguous
+            (bias is not None or relu)
+            and out.dtype.char in NAMES
             and out.flags.c_contiguous
+            and (bias is None or (bias.dtype == out.dtype and bias.flags.c_contiguous))
         )
-        if fits and run_epilogue(self, out, bias, out, False):
+        if not (fits and run_epilogue(self, out, bias, out, relu)):
+            out = out if bias is None else out + bias
+        elif relu:
             return out
-        return out + bias
+        return out if activation is None else getattr(self, activation)(out)

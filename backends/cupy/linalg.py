@@ -39,15 +39,15 @@ class CuPyLinalg(AffineReference, LinalgReference):
         products = self.place.products
         return self.xp.matmul(x1, x2) if products is None else products.matmul(x1, x2)
 
-    def linear(self, x: Any, weight: Any, bias: Any) -> Any:
+    def linear(self, x: Any, weight: Any, bias: Any, *, activation: str | None = None) -> Any:
         """As the reference, by `matmul`."""
         out = self.matmul(x, self.matrix_transpose(weight))
-        if bias is None:
-            return out
-        if bias.dtype != out.dtype:
-            return out + bias
-        out += bias
-        return out
+        if bias is not None:
+            if bias.dtype == out.dtype:
+                out += bias
+            else:
+                out = out + bias
+        return out if activation is None else getattr(self, activation)(out)
 
     def diagonal(self, x: Any, *, offset: int = 0) -> Any:
         """CuPy's own of the last two axes, a view."""

@@ -13,6 +13,7 @@ import numba
 from ..numpy import NumPyBackend
 from . import cache, compiler, memory, threads
 from .activation import NumbaActivation
+from .dropout import NumbaDropout
 from .normalization import NumbaNormalization
 from .optim import NumbaOptim
 from .products import NumbaProducts
@@ -25,6 +26,7 @@ __all__ = ["NumbaBackend", "get_num_threads", "set_num_threads"]
 
 class NumbaBackend(
     NumbaActivation,
+    NumbaDropout,
     NumbaNormalization,
     NumbaOptim,
     NumbaProducts,

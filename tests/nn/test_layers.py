@@ -17,6 +17,26 @@ def test_linear(backend):
     assert layer.weight.shape == (2, 3)
 
 
+@pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
+def test_linear_with_an_activation(backend, activation):
+    rng.manual_seed(3)
+    layer = nn.Linear(3, 2, activation=activation)
+    rng.manual_seed(3)
+    plain = nn.Linear(3, 2)
+    x = tg.asarray(normal(4, 3).astype(np.float32))
+    np.testing.assert_allclose(
+        layer(x).detach().numpy(), getattr(tg, activation)(plain(x)).detach().numpy(), rtol=1e-6
+    )
+    assert layer.state_dict().keys() == plain.state_dict().keys()
+    assert repr(layer).endswith(f"bias=True, activation={activation!r})")
+    assert "activation" not in repr(plain)
+
+
+def test_linear_activations():
+    with pytest.raises(ValueError, match="Linear: activation must be None, 'relu', 'sigmoid' or"):
+        nn.Linear(3, 2, activation="gelu")
+
+
 def test_linear_starts_uniform_on_the_right_interval():
     layer = nn.Linear(100, 400)
     for p in (layer.weight, layer.bias):

@@ -49,6 +49,12 @@ def test_the_folded_model_is_the_same_function(backend, options):
     assert isinstance(model[1], nn.BatchNorm)
 
 
+def test_an_activation_of_the_linear_stands_in_the_way():
+    layers = nn.Linear(4, 3, activation="relu").eval(), nn.BatchNorm(3).eval()
+    with pytest.raises(ValueError, match=r"its Linear has an activation \('relu'\), which stands"):
+        nn.fold_linear(*layers)
+
+
 def test_float32_is_folded_in_float64():
     model = trained()
     folded = nn.fold_batch_norm(model, SAMPLE)

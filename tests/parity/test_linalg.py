@@ -161,6 +161,13 @@ def test_linear(batch: Any, n: int, m: int, dtype: str, seed: int, biased: bool)
     sizes = [(*batch, n), (m, n), *([(m,)] if biased else [])]
     arrays = [rng.standard_normal(size).astype(dtype) for size in sizes]
     compare(tg.linear, torch.nn.functional.linear, arrays, seed=seed)
+    for activation in ("sigmoid", "tanh"):
+        compare(
+            lambda *a, act=activation: tg.linear(*a, activation=act),
+            lambda *a, act=activation: getattr(torch, act)(torch.nn.functional.linear(*a)),
+            arrays,
+            seed=seed,
+        )
 
 
 @drawn

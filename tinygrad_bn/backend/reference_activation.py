@@ -7,60 +7,9 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from .. import dtypes
+from .error_function import DOUBLE, SINGLE, Coefficients
 from .quiet import quiet
-
-Coefficients = tuple[float, ...]
-
-# Rational approximations P/Q, lowest coefficient first, fitted in 50 digits: linearised least
-# squares with Lawson's reweighting, which nears the best approximation in the maximum norm.
-# "small" is erf(x)/x - 1 in x² on [0, 1]; "large" is exp(x²)·erfc(x) in x from 1 on, as exact as
-# erf needs it there. Errors: 7e-19 and 1e-18 for double precision, 2e-9 and 2e-10 for single.
-_DOUBLE: dict[str, Coefficients] = {
-    "small P": (
-        0.1283791670955126,
-        -0.3170138330775866,
-        -0.04831049519461983,
-        -0.008812648809385641,
-        -0.0004951484334311966,
-        -2.071098648081744e-05,
-    ),
-    "small Q": (
-        1.0,
-        0.46045287013174063,
-        0.09378518127369334,
-        0.010687565868267732,
-        0.0006919378699781651,
-        2.078483385866137e-05,
-    ),
-    "large P": (
-        0.9999998865506848,
-        1.3906931567219984,
-        0.949663418541173,
-        0.37368385987799635,
-        0.08437562105133486,
-        0.00893428642438073,
-    ),
-    "large Q": (
-        1.0,
-        2.5190711290640277,
-        2.79213680117487,
-        1.7574353045305646,
-        0.6703146482962283,
-        0.14954799489651346,
-        0.01583573262437556,
-    ),
-}
-_SINGLE: dict[str, Coefficients] = {
-    "small P": (
-        0.12837916472233868,
-        -0.3310147165820517,
-        -0.01450554107897451,
-        -0.0013462738057052957,
-    ),
-    "small Q": (1.0, 0.35139254754232174, 0.037599600324807324),
-    "large P": (1.001031722434482, 0.7619831394443202, 0.24640453870517018),
-    "large Q": (1.0, 1.8969981960242868, 1.3670092974975665, 0.4354700133913422),
-}
+from .reference_pull import SELU_ALPHA, SELU_SCALE
 
 
 def _polynomial(t: Any, coefficients: Coefficients) -> Any:
@@ -104,6 +53,21 @@ class ActivationReference:
         """max(x, 0)."""
         return self.xp.maximum(x, 0.0)
 
+    def leaky_relu(self, x: Any, *, negative_slope: float) -> Any:
+        """x where x > 0, else negative_slope·x."""
+        return self.xp.where(x > 0, x, x * negative_slope)
+
+    def elu(self, x: Any, *, alpha: float) -> Any:
+        """x where x > 0, else alpha·(eˣ - 1)."""
+        xp = self.xp
+        return xp.where(x > 0, x, alpha * xp.expm1(xp.minimum(x, 0.0)))
+
+    def selu(self, x: Any) -> Any:
+        """SELU_SCALE·x where x > 0, else SELU_SCALE·SELU_ALPHA·(eˣ - 1)."""
+        xp = self.xp
+        negative = (SELU_SCALE * SELU_ALPHA) * xp.expm1(xp.minimum(x, 0.0))
+        return xp.where(x > 0, SELU_SCALE * x, negative)
+
     def sigmoid(self, x: Any) -> Any:
         """1/(1 + e⁻ˣ); where e⁻ˣ overflows the quotient is 0, as it should be."""
         with self.quiet():
@@ -122,7 +86,7 @@ class ActivationReference:
         """2/√π·∫₀ˣ e^(-t²) dt: up to 1 by a quotient of polynomials in x², beyond by 1 - erfc."""
         xp = self.xp
         double = self.dtype_of(x) == dtypes.float64
-        table, limit = (_DOUBLE, 6.0) if double else (_SINGLE, 4.0)
+        table, limit = (DOUBLE, 6.0) if double else (SINGLE, 4.0)
         # Half precision is computed in single; beyond the limit the result rounds to 1.
         a = self.clip(x if double else self.astype(x, "float32", copy=False), -limit, limit)
         square = a * a

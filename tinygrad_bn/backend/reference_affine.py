@@ -6,17 +6,17 @@ from typing import Any
 
 
 class AffineReference:
-    """Matrix product and shift in one call, so that a backend can do them in one kernel."""
+    """Matrix product, shift and activation in one call, so that a backend can fuse them."""
 
     xp: Any
 
-    def linear(self, x: Any, weight: Any, bias: Any) -> Any:
-        """x·weightᵀ + bias; `bias` may be None."""
+    def linear(self, x: Any, weight: Any, bias: Any, *, activation: str | None = None) -> Any:
+        """act(x·weightᵀ + bias); `bias` may be None, `activation` names a method or is None."""
         xp = self.xp
         out = xp.matmul(x, xp.matrix_transpose(weight))
-        if bias is None:
-            return out
-        if bias.dtype != out.dtype:
-            return out + bias
-        out += bias  # the product is fresh memory
-        return out
+        if bias is not None:
+            if bias.dtype == out.dtype:
+                out += bias  # the product is fresh memory
+            else:
+                out = out + bias
+        return out if activation is None else getattr(self, activation)(out)

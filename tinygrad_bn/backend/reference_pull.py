@@ -9,12 +9,17 @@ from __future__ import annotations
 import math
 from typing import Any
 
+SELU_ALPHA = 1.6732632423543772
+SELU_SCALE = 1.0507009873554805
+
 
 class PullReference:
     """Named after the function whose derivative they are; formulas are per element."""
 
     masked: Any
+    where: Any
     sigmoid: Any
+    softplus: Any
     tanh: Any
     erf: Any
     exp: Any
@@ -36,6 +41,33 @@ class PullReference:
     def relu_pull(self, g: Any, out: Any) -> Any:
         """g where out is not 0 (NaN is not), else 0."""
         return self.masked(g, out != 0)
+
+    def leaky_relu_pull(self, g: Any, x: Any, *, negative_slope: float) -> Any:
+        """g where x > 0, else negative_slope·g."""
+        return self.where(x > 0, g, g * negative_slope)
+
+    def elu_pull(self, g: Any, x: Any, out: Any, *, alpha: float) -> Any:
+        """g where x > 0, else g·alpha·eˣ."""
+        return self.where(x > 0, g, g * (out + alpha))
+
+    def selu_pull(self, g: Any, out: Any) -> Any:
+        """g·scale where x > 0, which is where out is, else g·scale·alpha·eˣ."""
+        return self.where(out > 0, g * SELU_SCALE, g * (out + SELU_SCALE * SELU_ALPHA))
+
+    def softplus_pull(self, g: Any, x: Any, *, beta: float, threshold: float) -> Any:
+        """g where beta·x > threshold, else g·σ(beta·x)."""
+        z = x * beta
+        return self.where(z > threshold, g, g * self.sigmoid(z))
+
+    def mish_pull(self, g: Any, x: Any) -> Any:
+        """g·(t + x·σ(x)·(1 - t²)), t = tanh(softplus(x))."""
+        t = self.tanh(self.softplus(x, beta=1.0, threshold=20.0))
+        return g * (t + x * self.sigmoid(x) * (1 - t * t))
+
+    def erf_pull(self, g: Any, x: Any) -> Any:
+        """g·2/√π·e^(-x²)."""
+        _, e = bell(self, x * math.sqrt(2))
+        return g * (e * (2 / math.sqrt(math.pi)))
 
     def silu_pull(self, g: Any, x: Any) -> Any:
         """g·σ(x)·(1 + x·(1 - σ(x)))."""

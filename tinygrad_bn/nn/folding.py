@@ -131,6 +131,8 @@ def _pairs(model: Module) -> tuple[list[Pair], list[str]]:
 
 def _unfoldable(linear: Linear, layer: BatchNorm) -> str:
     """Why the two are not one affine map in evaluation; empty if they are."""
+    if linear.activation is not None:
+        return f"its Linear has an activation ({linear.activation!r}), which stands between them"
     if layer.running_mean is None or layer.running_var is None:
         return "it has no population estimate (track_running_stats=False)"
     if layer.normalize_with == "batch" and not layer.frozen:

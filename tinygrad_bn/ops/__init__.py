@@ -71,13 +71,19 @@ from .normalization import (
     normalize_by,
 )
 from .pull import (
+    elu_pull,
+    erf_pull,
     gelu_pull,
+    leaky_relu_pull,
     log_softmax_pull,
+    mish_pull,
     relu_pull,
     scaled,
+    selu_pull,
     sigmoid_pull,
     silu_pull,
     softmax_pull,
+    softplus_pull,
     tanh_pull,
 )
 from .reduction import *

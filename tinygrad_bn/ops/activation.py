@@ -6,11 +6,9 @@ point (as in PyTorch, `silu(-∞)` is NaN); NaN stays NaN. All raise TypeError f
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from ..autograd import primitive
-from ..backend.reference_pull import bell
 from ..refusal import check_number
 
 __all__ = [
@@ -25,9 +23,6 @@ __all__ = [
     "silu",
     "softplus",
 ]
-
-SELU_ALPHA = 1.6732632423543772
-SELU_SCALE = 1.0507009873554805
 
 
 def require_floating(B: Any, name: str, x: Any, argument: str = "x") -> None:
@@ -53,15 +48,15 @@ def relu(B: Any, x: Any, /) -> Any:
     return B.relu(x)
 
 
-@primitive(x=lambda B, g, x, negative_slope: B.where(x > 0, g, g * negative_slope))
+@primitive(x=lambda B, g, x, negative_slope: B.leaky_relu_pull(g, x, negative_slope=negative_slope))
 def leaky_relu(B: Any, x: Any, /, negative_slope: float = 0.01) -> Any:
     """x where x > 0, else negative_slope·x.   d/dx = g where x > 0, else negative_slope·g."""
     require_floating(B, "leaky_relu", x)
     check_number("leaky_relu", "negative_slope", negative_slope)
-    return B.where(x > 0, x, x * negative_slope)
+    return B.leaky_relu(x, negative_slope=negative_slope)
 
 
-@primitive(x=lambda B, g, x, out, alpha: B.where(x > 0, g, g * (out + alpha)))
+@primitive(x=lambda B, g, x, out, alpha: B.elu_pull(g, x, out, alpha=alpha))
 def elu(B: Any, x: Any, /, alpha: float = 1.0) -> Any:
     """x where x > 0, else alpha·(eˣ - 1).   d/dx = g where x > 0, else g·alpha·eˣ.
 
@@ -69,14 +64,10 @@ def elu(B: Any, x: Any, /, alpha: float = 1.0) -> Any:
     """
     require_floating(B, "elu", x)
     check_number("elu", "alpha", alpha)
-    return B.where(x > 0, x, alpha * B.expm1(B.minimum(x, 0.0)))
+    return B.elu(x, alpha=alpha)
 
 
-def _selu_dx(B: Any, g: Any, x: Any, out: Any) -> Any:
-    return B.where(x > 0, g * SELU_SCALE, g * (out + SELU_SCALE * SELU_ALPHA))
-
-
-@primitive(x=_selu_dx)
+@primitive(x=lambda B, g, out: B.selu_pull(g, out))
 def selu(B: Any, x: Any, /) -> Any:
     """scale·x where x > 0, else scale·alpha·(eˣ - 1), with the two constants of the paper.
 
@@ -85,8 +76,7 @@ def selu(B: Any, x: Any, /) -> Any:
     Source: Klambauer et al., "Self-Normalizing Neural Networks", 2017.
     """
     require_floating(B, "selu", x)
-    negative = (SELU_SCALE * SELU_ALPHA) * B.expm1(B.minimum(x, 0.0))
-    return B.where(x > 0, SELU_SCALE * x, negative)
+    return B.selu(x)
 
 
 @primitive(x=lambda B, g, x: B.silu_pull(g, x))
@@ -96,12 +86,7 @@ def silu(B: Any, x: Any, /) -> Any:
     return B.silu(x)
 
 
-def _mish_dx(B: Any, g: Any, x: Any) -> Any:
-    t = B.tanh(B.softplus(x, beta=1.0, threshold=20.0))
-    return g * (t + x * B.sigmoid(x) * (1 - t * t))
-
-
-@primitive(x=_mish_dx)
+@primitive(x=lambda B, g, x: B.mish_pull(g, x))
 def mish(B: Any, x: Any, /) -> Any:
     """x·tanh(softplus(x)).   d/dx = g·(t + x·σ(x)·(1 - t²)), t = tanh(softplus(x)).
 
@@ -111,12 +96,7 @@ def mish(B: Any, x: Any, /) -> Any:
     return B.mish(x)
 
 
-def _softplus_dx(B: Any, g: Any, x: Any, beta: float, threshold: float) -> Any:
-    z = x * beta
-    return B.where(z > threshold, g, g * B.sigmoid(z))
-
-
-@primitive(x=_softplus_dx)
+@primitive(x=lambda B, g, x, beta, threshold: B.softplus_pull(g, x, beta=beta, threshold=threshold))
 def softplus(B: Any, x: Any, /, beta: float = 1.0, threshold: float = 20.0) -> Any:
     """ln(1 + e^(beta·x))/beta, and x itself where beta·x > threshold.
 
@@ -132,12 +112,7 @@ def softplus(B: Any, x: Any, /, beta: float = 1.0, threshold: float = 20.0) -> A
     return B.softplus(x, beta=beta, threshold=threshold)
 
 
-def _erf_dx(B: Any, g: Any, x: Any) -> Any:
-    _, e = bell(B, x * math.sqrt(2))
-    return g * (e * (2 / math.sqrt(math.pi)))
-
-
-@primitive(x=_erf_dx)
+@primitive(x=lambda B, g, x: B.erf_pull(g, x))
 def erf(B: Any, x: Any, /) -> Any:
     """2/√π·∫₀ˣ e^(-t²) dt, to the precision of the dtype.   d/dx = g·2/√π·e^(-x²)."""
     require_floating(B, "erf", x)

@@ -21,12 +21,26 @@ Cases = dict[str, list[Case]]
 SHAPES: tuple[tuple[int, ...], ...] = ((), (1,), (0, 3), (3, 4), (2, 3, 5), (37, 130))
 
 ANY_REAL = "abs negative positive square sign floor ceil trunc exp expm1 sin cos tan sinh cosh tanh"
-ANY_REAL += " asinh atan isnan isinf isfinite erf relu sigmoid silu mish zeros_like ones_like"
+ANY_REAL += " asinh atan isnan isinf isfinite zeros_like ones_like"
 POSITIVE = "sqrt log log1p log2 log10 reciprocal"
 INSIDE_ONE = "asin acos atanh"
 BINARY = "add subtract multiply divide maximum minimum hypot atan2 copysign logaddexp equal"
 BINARY += " not_equal less less_equal greater greater_equal"
 REDUCTIONS = "sum mean max min prod"
+ACTIVATIONS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("relu", {}),
+    ("leaky_relu", {"negative_slope": 0.2}),
+    ("elu", {"alpha": 1.5}),
+    ("selu", {}),
+    ("sigmoid", {}),
+    ("silu", {}),
+    ("mish", {}),
+    ("erf", {}),
+    ("gelu", {"approximate": "none"}),
+    ("gelu", {"approximate": "tanh"}),
+    ("softplus", {"beta": 1.0, "threshold": 20.0}),
+    ("softplus", {"beta": 2.0, "threshold": 3.0}),
+)
 BITS = "bitwise_and bitwise_or bitwise_xor"
 LOGIC = "logical_and logical_or logical_xor"
 REGULAR = frozenset(["inv", "solve", "cholesky", "pinv", "det", "slogdet", "svdvals"])
@@ -37,7 +51,7 @@ def known_cases(seed: int) -> Cases:
     """Cases for everything whose arguments can be drawn at random."""
     draw = _Draw(seed)
     found: Cases = {}
-    for group in (_elementwise, _reductions, _matrices, _arrangement, _indexing):
+    for group in (_elementwise, _activations, _reductions, _matrices, _arrangement, _indexing):
         for name, case in group(draw):
             found.setdefault(name, []).append(case)
     return found | normalization_cases(seed)
@@ -93,6 +107,18 @@ def _elementwise(draw: _Draw) -> Found:
         yield "where", ((draw.booleans(*a), draw.normal(*a), draw.normal(*b)), {})
 
 
+def _activations(draw: _Draw) -> Found:
+    for shape in SHAPES:
+        for name, options in ACTIVATIONS:
+            yield name, ((draw.normal(*shape),), options)
+            given = 3 if name == "elu" else 2  # cotangent, argument or result, or both
+            yield f"{name}_pull", (tuple([draw.normal(*shape) for _ in range(given)]), options)
+        yield "tanh_pull", ((draw.normal(*shape), draw.normal(*shape)), {})
+    for name in ("softmax_pull", "log_softmax_pull"):
+        for axis in (0, -1):
+            yield name, ((draw.normal(4, 7), draw.normal(4, 7)), {"axis": axis})
+
+
 def _reductions(draw: _Draw) -> Found:
     for axis in (None, 0, -1, (0, 2)):
         for keepdims in (False, True):
@@ -131,7 +157,9 @@ def _matrices(draw: _Draw) -> Found:
         yield "solve", ((square, draw.normal(*batch, 3, 2)), {})
         yield "cholesky", ((square @ np.swapaxes(square, -1, -2),), {})
         yield "diagonal", ((square,), {"offset": 1})
-    yield "linear", ((draw.normal(5, 3), draw.normal(4, 3), draw.normal(4)), {})
+    for activation in (None, "relu", "sigmoid", "tanh"):
+        arrays = draw.normal(5, 3), draw.normal(4, 3), draw.normal(4)
+        yield "linear", (arrays, {"activation": activation})
 
 
 def _arrangement(draw: _Draw) -> Found:

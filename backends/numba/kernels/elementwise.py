@@ -1,71 +1,21 @@
-"""Elementwise functions and their pulls, in one pass over memory.
+"""Activation functions without the error function, and their pulls: a step for each; see `maps`.
 
-Each is a step for one element and a driver that applies it to blocks of flat arrays. `one` is the
-number 1 in the dtype of the arrays: with plain constants single precision would become double.
+All serve both precisions: a constant is cast by `type(one)`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numba import prange
 
-from ..compiler import Driver, driver, kernel
-from .exponential import exp
+from ..compiler import driver, exact, kernel
+from .exponential import exp, expm1, tanh
+from .logarithm import log1p
+from .maps import BLOCK, Examples, map_one, map_one_by, map_two, map_two_by
 
-BLOCK = 4096
-"""Elements that one thread takes at a time; the same for any number of threads."""
-
-
-def _map(step: Any) -> Driver:
-    """The driver y = step(x, one)."""
-
-    @kernel
-    def run(x: Any, y: Any) -> None:
-        one = x.dtype.type(1)
-        for i in range(x.size):
-            y[i] = step(x[i], one)
-
-    @driver
-    def apply(x: Any, y: Any) -> None:
-        for block in prange((x.size + BLOCK - 1) // BLOCK):
-            low = block * BLOCK
-            run(x[low : low + BLOCK], y[low : low + BLOCK])
-
-    @apply.examples
-    def _(rng: Any, dtype: Any) -> Iterator[tuple[Any, ...]]:
-        x = rng.standard_normal(3 * BLOCK + 5).astype(dtype)
-        yield x, np.zeros_like(x)
-
-    return apply
-
-
-def _map_two(step: Any) -> Driver:
-    """The driver y = step(g, x, one)."""
-
-    @kernel
-    def run(g: Any, x: Any, y: Any) -> None:
-        one = x.dtype.type(1)
-        for i in range(x.size):
-            y[i] = step(g[i], x[i], one)
-
-    @driver
-    def apply(g: Any, x: Any, y: Any) -> None:
-        for block in prange((x.size + BLOCK - 1) // BLOCK):
-            low = block * BLOCK
-            run(g[low : low + BLOCK], x[low : low + BLOCK], y[low : low + BLOCK])
-
-    @apply.examples
-    def _(rng: Any, dtype: Any) -> Iterator[tuple[Any, ...]]:
-        g, x = rng.standard_normal((2, 3 * BLOCK + 5)).astype(dtype)
-        yield g, x, np.zeros_like(x)
-
-    return apply
-
-
-# -------------------------------------------------------------------------------- any precision
+# --------------------------------------------------------------------------------- piecewise
 
 
 @kernel
@@ -81,6 +31,51 @@ def _relu_pull(g: Any, out: Any, one: Any) -> Any:
 
 
 @kernel
+def _leaky_relu(x: Any, above: Any, below: Any, one: Any) -> Any:
+    """above·x where x > 0, else below·x."""
+    return x * (above if x > one - one else below)
+
+
+@kernel
+def _leaky_relu_pull(g: Any, x: Any, above: Any, below: Any, one: Any) -> Any:
+    return g * (above if x > one - one else below)
+
+
+@kernel
+def _elu(x: Any, above: Any, below: Any, one: Any) -> Any:
+    """above·x where x > 0, else below·(e^x - 1)."""
+    zero = one - one
+    curve = below * expm1(zero if x > zero else x)
+    return above * x if x > zero else curve
+
+
+@kernel
+def _run_elu_pull(g: Any, x: Any, out: Any, y: Any, above: Any, below: Any) -> None:
+    zero = x.dtype.type(0)
+    for i in range(x.size):
+        y[i] = g[i] * (above if x[i] > zero else out[i] + below)
+
+
+@driver
+def elu_pull(g: Any, x: Any, out: Any, y: Any, above: Any, below: Any) -> None:
+    """y = g·above where x > 0, else g·(out + below); x and out may be one array."""
+    number = x.dtype.type
+    for block in prange((x.size + BLOCK - 1) // BLOCK):
+        i = block * BLOCK
+        j = i + BLOCK
+        _run_elu_pull(g[i:j], x[i:j], out[i:j], y[i:j], number(above), number(below))
+
+
+@elu_pull.examples
+def _(rng: Any, dtype: Any) -> Examples:
+    g, x, out = rng.standard_normal((3, 3 * BLOCK + 5)).astype(dtype)
+    yield g, x, out, np.zeros_like(x), 1.5, 0.75
+
+
+# ------------------------------------------------------------------------------------ sigmoid
+
+
+@kernel
 def _sigmoid(x: Any, one: Any) -> Any:
     return one / (one + exp(-x))
 
@@ -88,11 +83,6 @@ def _sigmoid(x: Any, one: Any) -> Any:
 @kernel
 def _sigmoid_pull(g: Any, out: Any, one: Any) -> Any:
     return g * (out * (one - out))
-
-
-@kernel
-def _tanh_pull(g: Any, out: Any, one: Any) -> Any:
-    return g * (one - out * out)
 
 
 @kernel
@@ -106,46 +96,79 @@ def _silu_pull(g: Any, x: Any, one: Any) -> Any:
     return g * (s * (one + x * (one - s)))
 
 
-# ---------------------------------------------------------------------- single precision alone
-
-
-_S = tuple(
-    map(
-        np.float32,
-        (-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 0.133314422036, -0.333332819422),
-    )
-)
-"""(tanh x - x)/x³ in x², highest coefficient first, for |x| < 0.625. Source: Moshier, Cephes."""
-_LIMIT = np.float32(0.625)
-_ROOT, _CUBE = np.float32((2 / np.pi) ** 0.5), np.float32(0.044715)
-_SLOPE = np.float32(3 * 0.044715)
-_HALF, _TWO = np.float32(0.5), np.float32(2)
+@kernel
+def _softplus(x: Any, beta: Any, threshold: Any, one: Any) -> Any:
+    zero = one - one
+    z = x * beta
+    smooth = (log1p(exp(-abs(z))) + (zero if z < zero else z)) / beta
+    return x if z > threshold else smooth
 
 
 @kernel
-def _tanh(x: Any, one: Any) -> Any:
-    q = x * x
-    small = ((((_S[0] * q + _S[1]) * q + _S[2]) * q + _S[3]) * q + _S[4]) * q * x + x
-    large = one - _TWO / (exp(_TWO * x) + one)
-    return small if abs(x) < _LIMIT else large
+def _softplus_pull(g: Any, x: Any, beta: Any, threshold: Any, one: Any) -> Any:
+    z = x * beta
+    return g * (one if z > threshold else one / (one + exp(-z)))
+
+
+# --------------------------------------------------------------------------------------- tanh
+
+
+@kernel
+def _tanh_pull(g: Any, out: Any, one: Any) -> Any:
+    return g * (one - out * out)
+
+
+@kernel
+def _curve(x: Any, one: Any) -> Any:
+    """n = (1 + e^x)² - 1, by which tanh(ln(1 + e^x)) = n/(n + 2); x beyond 20 counts as 20."""
+    limit = type(one)(20)
+    w = exp(limit if x > limit else x)
+    return w, w * (w + one + one)
+
+
+@exact  # else x·(n/(n + 2)) may become x·n/(n + 2), and x·n overflow
+def _mish(x: Any, one: Any) -> Any:
+    _, n = _curve(x, one)
+    return x * (n / (n + one + one))
+
+
+@exact
+def _mish_pull(g: Any, x: Any, one: Any) -> Any:
+    # 1 - t² = 4·(1 + w)²/(n + 2)² and σ(x) = w/(1 + w)
+    w, n = _curve(x, one)
+    two = one + one
+    inverse = one / (n + two)
+    bend = (two * inverse) * (two * inverse) * (w * (one + w))
+    return g * (n * inverse + x * (one - one if x > type(one)(20) else bend))
+
+
+_ROOT, _CUBE = (2 / np.pi) ** 0.5, 0.044715
 
 
 @kernel
 def _gelu(x: Any, one: Any) -> Any:
-    return _HALF * (one + _tanh(_ROOT * (x + _CUBE * (x * x * x)), one)) * x
+    number = type(one)
+    t = tanh(number(_ROOT) * (x + number(_CUBE) * (x * x * x)), one)
+    return number(0.5) * (one + t) * x
 
 
 @kernel
 def _gelu_pull(g: Any, x: Any, one: Any) -> Any:
-    far = np.float32(40)
+    number = type(one)
+    far, half, root = number(40), number(0.5), number(_ROOT)
     z = far if x > far else (-far if x < -far else x)
     q = z * z
-    t = _tanh(_ROOT * (z + _CUBE * (z * q)), one)
-    return g * (_HALF * (one + t) + (_HALF * z) * (one - t * t) * (_ROOT * (one + _SLOPE * q)))
+    t = tanh(root * (z + number(_CUBE) * (z * q)), one)
+    slope = root * (one + number(3 * _CUBE) * q)
+    return g * (half * (one + t) + (half * z) * (one - t * t) * slope)
 
 
-relu, relu_pull = _map(_relu), _map_two(_relu_pull)
-sigmoid, sigmoid_pull = _map(_sigmoid), _map_two(_sigmoid_pull)
-tanh_pull = _map_two(_tanh_pull)
-silu, silu_pull = _map(_silu), _map_two(_silu_pull)
-gelu, gelu_pull = _map(_gelu), _map_two(_gelu_pull)
+relu, relu_pull = map_one(_relu), map_two(_relu_pull)
+leaky_relu, leaky_relu_pull = map_one_by(_leaky_relu), map_two_by(_leaky_relu_pull)
+elu = map_one_by(_elu)
+sigmoid, sigmoid_pull = map_one(_sigmoid), map_two(_sigmoid_pull)
+silu, silu_pull = map_one(_silu), map_two(_silu_pull)
+softplus, softplus_pull = map_one_by(_softplus), map_two_by(_softplus_pull)
+tanh_pull = map_two(_tanh_pull)
+mish, mish_pull = map_one(_mish), map_two(_mish_pull)
+gelu, gelu_pull = map_one(_gelu), map_two(_gelu_pull)

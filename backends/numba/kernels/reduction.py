@@ -1,7 +1,8 @@
 """Sums of many numbers, added up in float64 in a fixed order; along rows first in short sums.
 
-x is a matrix in memory row after row. It is cut into a grid of tiles that does not depend on the
-number of threads; each tile leaves partial sums, which are added one after the other at the end.
+What is summed lies in memory row after row. It is cut into a grid of tiles that does not depend on
+the number of threads; each tile leaves partial sums, which are added one after the other at the
+end.
 """
 
 from __future__ import annotations
@@ -65,18 +66,25 @@ def add_row(row: Any, sums: Any) -> None:
 
 @driver
 def down_columns(x: Any, partial: Any, out: Any) -> None:
-    """out = Σ of each column; `partial` has a row of zeros for each ROWS of x."""
-    blocks, strips = partial.shape[0], (x.shape[1] + COLUMNS - 1) // COLUMNS
-    for tile in prange(blocks * strips):
-        block, strip = tile // strips, tile % strips
-        left, right = strip * COLUMNS, min((strip + 1) * COLUMNS, x.shape[1])
-        for r in range(block * ROWS, min((block + 1) * ROWS, x.shape[0])):
-            add_row(x[r, left:right], partial[block, left:right])
-    for c in range(x.shape[1]):
-        total = np.float64(0)
-        for block in range(blocks):
-            total += partial[block, c]
-        out[c] = total
+    """out = Σ down the columns of each of some matrices.
+
+    Shapes: x (matrices, rows, width), partial (matrices, blocks of ROWS, width) of zeros, out
+    (matrices, columns); a row of x is one or more rows of columns side by side.
+    """
+    blocks, strips = partial.shape[1], (x.shape[2] + COLUMNS - 1) // COLUMNS
+    for tile in prange(x.shape[0] * blocks * strips):
+        matrix, block, strip = tile // strips // blocks, tile // strips % blocks, tile % strips
+        left, right = strip * COLUMNS, min((strip + 1) * COLUMNS, x.shape[2])
+        for r in range(block * ROWS, min((block + 1) * ROWS, x.shape[1])):
+            add_row(x[matrix, r, left:right], partial[matrix, block, left:right])
+    columns = out.shape[1]
+    for matrix in range(x.shape[0]):
+        for c in range(columns):
+            total = np.float64(0)
+            for block in range(blocks):
+                for place in range(c, x.shape[2], columns):
+                    total += partial[matrix, block, place]
+            out[matrix, c] = total
 
 
 @along_rows.examples
@@ -88,5 +96,7 @@ def _(rng: Any, dtype: Any) -> Iterator[tuple[Any, ...]]:
 
 @down_columns.examples
 def _columns(rng: Any, dtype: Any) -> Iterator[tuple[Any, ...]]:
-    x = rng.standard_normal((2 * ROWS + 9, COLUMNS + 7)).astype(dtype)
-    yield x, np.zeros((3, x.shape[1])), np.zeros(x.shape[1], dtype)
+    for matrices, columns in ((1, COLUMNS + 7), (2, (COLUMNS + 8) // 4)):
+        x = rng.standard_normal((matrices, 2 * ROWS + 9, COLUMNS + 8 - matrices % 2)).astype(dtype)
+        partial = np.zeros((matrices, 3, x.shape[2]))
+        yield x, partial, np.zeros((matrices, columns), dtype)

@@ -136,6 +136,36 @@ def log_softmax(x: Any, y: Any) -> None:
                 part[r, i] -= less
 
 
+@kernel
+def finite_greatest(row: Any) -> Any:
+    """The greatest element, or 0 if that is infinite or NaN."""
+    top = greatest(row)
+    return top if abs(top) < math.inf else row.dtype.type(0)
+
+
+@kernel
+def lower(row: Any, top: Any, y: Any) -> None:
+    """y = row - top."""
+    for i in range(row.size):
+        y[i] = row[i] - top
+
+
+@driver
+def logsumexp(x: Any, out: Any) -> None:
+    """out = max + ln Σ e^(x - max) of each row, 0 for a max that is not finite."""
+    step, width = height(x), x.shape[1]
+    for block in prange((x.shape[0] + step - 1) // step):
+        low = block * step
+        rows = x[low : low + step]
+        powers = np.empty(rows.size, x.dtype)
+        for r in range(rows.shape[0]):
+            out[low + r] = finite_greatest(rows[r])
+            lower(rows[r], out[low + r], powers[r * width : (r + 1) * width])
+        exponentiate(powers)
+        for r in range(rows.shape[0]):
+            out[low + r] += x.dtype.type(np.log(total_of(powers[r * width : (r + 1) * width])))
+
+
 @driver
 def softmax_pull(g: Any, out: Any, dx: Any) -> None:
     """dx = out·(g - Σ g·out)."""
@@ -189,6 +219,13 @@ def cross_entropy(x: Any, target: Any, losses: Any, slope: Any, weight: Any) -> 
 def _(rng: Any, dtype: Any) -> Iterator[tuple[Any, ...]]:
     x = rng.standard_normal((700, 13)).astype(dtype)
     yield x, np.zeros_like(x)
+
+
+@logsumexp.examples
+def _sums(rng: Any, dtype: Any) -> Iterator[tuple[Any, ...]]:
+    for rows, classes in ((700, 13), (3, 9000)):
+        x = rng.standard_normal((rows, classes)).astype(dtype)
+        yield x, np.zeros(rows, dtype)
 
 
 @softmax_pull.examples

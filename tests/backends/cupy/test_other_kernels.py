@@ -125,6 +125,27 @@ def test_linear(B, width, dtype):
     assert len(B.launches) == 1
 
 
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("width", [8, 5])
+@pytest.mark.parametrize("biased", [True, False])
+def test_linear_with_relu(B, width, dtype, biased):
+    x, w, b = [normal(*s).astype(dtype) for s in ((6, 4), (width, 4), (width,))]
+    exact = np.maximum(x.astype("f8") @ w.T.astype("f8") + (b if biased else 0), 0)
+    found = B.linear(x, w, b if biased else None, activation="relu")
+    close(found.astype("f8"), exact, dtype)
+    assert len(B.launches) == 1
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
+def test_linear_with_other_activations(B, activation):
+    x, w, b = [normal(*s).astype("f4") for s in ((6, 4), (5, 4), (5,))]
+    found = B.linear(x, w, b, activation=activation)
+    close(found, getattr(B, activation)(x @ w.T + b), "float32")
+    assert len(B.launches) == 1
+    close(B.linear(x, w, b[::-1], activation="relu"), np.maximum(x @ w.T + b[::-1], 0), "float32")
+    close(B.linear(x, w, None, activation=activation), getattr(B, activation)(x @ w.T), "float32")
+
+
 # -------------------------------------------------------------------------------------- dropout
 
 
