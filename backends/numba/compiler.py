@@ -40,6 +40,7 @@ from types import FunctionType
 from typing import Any
 
 import numpy as np
+from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.cpu_options import ParallelOptions
 from numba.core.registry import CPUDispatcher
@@ -104,6 +105,42 @@ class Distinct(CompilerBase):
         """The usual passes."""
         self.state.flags.noalias = True
         return [DefaultPassBuilder.define_nopython_pipeline(self.state)]
+
+
+class _Part(JITCodeLibrary):  # type: ignore[misc]
+    """Code that becomes part of other code, and is optimized and made machine code there.
+
+    Numba does both for every function on its own, and again for what it is inlined into: with
+    kernels that call kernels that call kernels most of the time would go into that.
+    """
+
+    def _optimize_functions(self, ll_module: Any) -> None:
+        ll_module.data_layout = self._codegen._data_layout
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+    def _finalize_final_module(self) -> None:
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+    @property
+    def codegen(self) -> Any:
+        """Asked for by Numba to tell code that Python calls about its surroundings."""
+        return self
+
+    def set_env(self, name: str, environment: Any) -> None:
+        """Python does not call this code."""
+
+
+class _Inlined(Distinct):
+    """The compiler of kernels that other kernels call."""
+
+    def define_pipelines(self) -> list[Any]:
+        """The usual passes, into a `_Part`."""
+        codegen = self.state.targetctx.codegen()
+        self.state.library = _Part(codegen, self.state.func_id.func_qualname)
+        return super().define_pipelines()
 
 
 class _Dispatcher(CPUDispatcher):
@@ -231,7 +268,7 @@ def _inner(function: Any, options: dict[str, Any]) -> Any:
     if not COMPILED:
         return function
     options = options | {"no_cpython_wrapper": True, "forceinline": True}
-    return _Inner(_twin(function, options), targetoptions=options, pipeline_class=Distinct)
+    return _Inner(_twin(function, options), targetoptions=options, pipeline_class=_Inlined)
 
 
 def _compiled(function: Any, options: dict[str, Any]) -> Any:

@@ -148,66 +148,43 @@ def _choosing(comparison: str) -> Any:
     return intrinsic(typed)
 
 
-_load_lanes, _filled_lanes = _load, _filled
-_store_lanes, _stream_lanes = _storing(None, False), _storing(LINE, True)
-_above_lanes, _below_lanes = _choosing(">"), _choosing("<=")
-_count = WIDTH
-
-
 def lanes(a: Any) -> int:
     """How many numbers of the array's dtype a value has."""
-    return _count // a.itemsize
+    return WIDTH // a.itemsize
 
 
 def load(row: Any, column: Any) -> Any:
     """The numbers of a row from a column on."""
-    return _load_lanes(row, column)
+    return row[column : column + lanes(row)].copy()
 
 
 def store(row: Any, column: Any, value: Any) -> None:
     """Write them to a row from a column on."""
-    _store_lanes(row, column, value)
+    row[column : column + value.size] = value
 
 
 def stream(row: Any, column: Any, value: Any) -> None:
     """`store` past the caches, to an address that is a multiple of `LINE`; see `kernels.stream`."""
-    _stream_lanes(row, column, value)
+    store(row, column, value)
 
 
 def filled(row: Any, number: Any) -> Any:
     """One number in all lanes, in the dtype of the row."""
-    return _filled_lanes(row, number)
+    return np.full(lanes(row), number, row.dtype)
 
 
 def where_positive(z: Any, a: Any, b: Any) -> Any:
     """a where z > 0, else b, also where z is NaN."""
-    return _above_lanes(z, a, b)
+    return np.where(z > 0, a, b)
 
 
 def where_not_positive(z: Any, a: Any, b: Any) -> Any:
     """a where z <= 0, else b, also where z is NaN."""
-    return _below_lanes(z, a, b)
+    return np.where(z <= 0, a, b)
 
 
-if COMPILED:
-    lanes, load, store, stream, filled, where_positive, where_not_positive = [
-        exact(f) for f in (lanes, load, store, stream, filled, where_positive, where_not_positive)
-    ]
-else:
-
-    def _load_lanes(row: Any, column: Any) -> Any:
-        return row[column : column + lanes(row)].copy()
-
-    def _store_lanes(row: Any, column: Any, value: Any) -> None:
-        row[column : column + value.size] = value
-
-    def _filled_lanes(row: Any, number: Any) -> Any:
-        return np.full(lanes(row), number, row.dtype)
-
-    def _above_lanes(z: Any, a: Any, b: Any) -> Any:
-        return np.where(z > 0, a, b)
-
-    def _below_lanes(z: Any, a: Any, b: Any) -> Any:
-        return np.where(z <= 0, a, b)
-
-    _stream_lanes = _store_lanes
+if COMPILED:  # what stands above is for the interpreter
+    lanes = exact(lanes)
+    load, filled = _load, _filled
+    store, stream = _storing(None, False), _storing(LINE, True)
+    where_positive, where_not_positive = _choosing(">"), _choosing("<=")

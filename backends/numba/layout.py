@@ -70,7 +70,7 @@ class Form:
         """An array like x as kernels see it; a copy only if it lies otherwise in memory."""
         if not self.whole:
             a = a.transpose(self.order)
-        if a.dtype is not dtype and a.dtype != dtype or not a.flags.carray:
+        if (a.dtype is not dtype and a.dtype != dtype) or not a.flags.carray:
             a = np.array(a, dtype, order="C")
         return a.reshape(self.shape)
 

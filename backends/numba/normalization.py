@@ -303,7 +303,7 @@ class NumbaNormalization(NumPyNormalization):
         """All channels in one kernel, unless one has to stay."""
         if usable is None and mean.ndim == 1 and rate.__class__ is factor.__class__ is float:
             arrays = old_mean, old_var, mean, var
-            if all([a.dtype == mean.dtype and a.flags.carray for a in arrays]):
+            if all(a.dtype == mean.dtype and a.flags.carray for a in arrays):
                 new_mean, new_var = np.empty_like(mean), np.empty_like(var)
                 if mean.dtype.char in "fd" and estimate.advance.serial(
                     *arrays, factor, rate, new_mean, new_var

@@ -22,7 +22,8 @@ def advance(
     new_mean: Any,
     new_var: Any,
 ) -> bool:
-    """old + (new - old)·rate, new being mean and var·factor; False, with nothing of use written, if one is not finite."""
+    """old + (new - old)·rate, new being mean and var·factor; False, with nothing of use written,
+    if one is not finite."""
     number = mean.dtype.type
     share, unbias = number(rate), number(factor)
     good = True
