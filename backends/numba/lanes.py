@@ -148,6 +148,17 @@ def _choosing(comparison: str) -> Any:
     return intrinsic(typed)
 
 
+@intrinsic
+def _multiply_add(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
+    def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+        vector = context.get_value_type(sig.return_type)
+        name = f"llvm.fmuladd.v{a.count}f{a.dtype.bitwidth}"
+        kind = ir.FunctionType(vector, [vector] * 3)
+        return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
+
+    return a(a, b, c), generate
+
+
 def lanes(a: Any) -> int:
     """How many numbers of the array's dtype a value has."""
     return WIDTH // a.itemsize
@@ -183,8 +194,14 @@ def where_not_positive(z: Any, a: Any, b: Any) -> Any:
     return np.where(z <= 0, a, b)
 
 
+def multiply_add(a: Any, b: Any, c: Any) -> Any:
+    """a·b + c, rounded once where the processor can."""
+    return a * b + c
+
+
 if COMPILED:  # what stands above is for the interpreter
     lanes = exact(lanes)
     load, filled = _load, _filled
     store, stream = _storing(None, False), _storing(LINE, True)
     where_positive, where_not_positive = _choosing(">"), _choosing("<=")
+    multiply_add = _multiply_add

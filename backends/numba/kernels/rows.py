@@ -22,11 +22,12 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..compiler import driver, exact, kernel, maker
+from ..compiler import driver, kernel, maker, strict
 from ..lanes import (
     filled,
     lanes,
     load,
+    multiply_add,
     store,
     stream,
     where_not_positive,
@@ -99,14 +100,7 @@ def goes_past(y: Any) -> bool:
 # ---------------------------------------------------------------------------------- statistics
 
 
-@exact
-def moments(x: Any, r: Any, c: Any, shift: Any) -> Any:
-    """x - shift and its square, of a tile of one row."""
-    d = load(x[r], c) - shift
-    return d, d * d
-
-
-@exact
+@strict
 def sum_tile(x: Any, shift: Any, c: Any, sums: Any) -> None:
     """Σ(x - shift) and Σ(x - shift)² of a tile of a run of rows.
 
@@ -115,14 +109,13 @@ def sum_tile(x: Any, shift: Any, c: Any, sums: Any) -> None:
     s, first = load(shift, c), filled(shift, 0.0)
     second, fours = first, x.shape[0] // 4 * 4
     for r in range(0, fours, 4):
-        a, aa = moments(x, r, c, s)
-        b, bb = moments(x, r + 1, c, s)
-        d, dd = moments(x, r + 2, c, s)
-        e, ee = moments(x, r + 3, c, s)
-        first, second = first + ((a + b) + (d + e)), second + ((aa + bb) + (dd + ee))
+        a, b = load(x[r], c) - s, load(x[r + 1], c) - s
+        d, e = load(x[r + 2], c) - s, load(x[r + 3], c) - s
+        first = first + ((a + b) + (d + e))
+        second = second + (multiply_add(a, a, b * b) + multiply_add(d, d, e * e))
     for r in range(fours, x.shape[0]):
-        a, aa = moments(x, r, c, s)
-        first, second = first + a, second + aa
+        a = load(x[r], c) - s
+        first, second = first + a, multiply_add(a, a, second)
     store(sums[0], c, first)
     store(sums[1], c, second)
 
@@ -352,19 +345,19 @@ def activate(y: Any, act: Any, slope: Any) -> None:
             y[i] = y[i] * below if y[i] <= zero else y[i]
 
 
-@exact
+@strict
 def write_tile(x: Any, maps: Any, c: Any, y: Any, past: Any) -> None:
     """y = (x - mean)·scale + offset of a tile of a run of rows."""
     mean, scale, offset = load(maps[0], c), load(maps[1], c), load(maps[2], c)
     for r in range(x.shape[0]):
-        value = (load(x[r], c) - mean) * scale + offset
+        value = multiply_add(load(x[r], c) - mean, scale, offset)
         if past:
             stream(y[r], c, value)
         else:
             store(y[r], c, value)
 
 
-@exact
+@strict
 def write_active_tile(
     x: Any, maps: Any, residual: Any, add: Any, c: Any, y: Any, act: Any, slope: Any, past: Any
 ) -> None:
@@ -373,7 +366,7 @@ def write_active_tile(
     leaky = filled(x[0], act != RELU)
     below, zero = filled(x[0], slope if act else 1.0), filled(x[0], 0.0)
     for r in range(x.shape[0]):
-        z = (load(x[r], c) - mean) * scale + offset
+        z = multiply_add(load(x[r], c) - mean, scale, offset)
         if add:
             z = z + load(residual[r], c)
         z = where_not_positive(z, where_positive(leaky, z * below, zero), z)

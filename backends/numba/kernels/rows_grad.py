@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..compiler import driver, exact, kernel, maker
-from ..lanes import filled, load, store, stream, where_positive
+from ..compiler import driver, kernel, maker, strict
+from ..lanes import filled, load, multiply_add, store, stream, where_positive
 from .arithmetic import RELU, minus, slopes
 from .rows import (
     RUN,
@@ -32,32 +32,25 @@ from .stream import settle
 # ---------------------------------------------------------------------------------------- sums
 
 
-@exact
-def products(g: Any, x: Any, r: Any, c: Any, mean: Any) -> Any:
-    """g and g·(x - mean) of a tile of one row."""
-    h = load(g[r], c)
-    return h, h * (load(x[r], c) - mean)
-
-
-@exact
+@strict
 def sum_grad_tile(g: Any, x: Any, maps: Any, c: Any, sums: Any) -> None:
     """Σ g and Σ g·(x - mean) of a tile of a run of rows, four at a time as in `rows.sum_tile`."""
     mean, first = load(maps[0], c), filled(x[0], 0.0)
     second, fours = first, x.shape[0] // 4 * 4
     for r in range(0, fours, 4):
-        h, hd = products(g, x, r, c, mean)
-        i, ie = products(g, x, r + 1, c, mean)
-        j, jd = products(g, x, r + 2, c, mean)
-        k, kd = products(g, x, r + 3, c, mean)
-        first, second = first + ((h + i) + (j + k)), second + ((hd + ie) + (jd + kd))
+        h, i, j, k = load(g[r], c), load(g[r + 1], c), load(g[r + 2], c), load(g[r + 3], c)
+        a, b = load(x[r], c) - mean, load(x[r + 1], c) - mean
+        d, e = load(x[r + 2], c) - mean, load(x[r + 3], c) - mean
+        first = first + ((h + i) + (j + k))
+        second = second + (multiply_add(h, a, i * b) + multiply_add(j, d, k * e))
     for r in range(fours, x.shape[0]):
-        h, hd = products(g, x, r, c, mean)
-        first, second = first + h, second + hd
+        h = load(g[r], c)
+        first, second = first + h, multiply_add(h, load(x[r], c) - mean, second)
     store(sums[0], c, first)
     store(sums[1], c, second)
 
 
-@exact
+@strict
 def sum_gated_tile(
     g: Any,
     x: Any,
@@ -78,13 +71,13 @@ def sum_gated_tile(
         a = b = zero
         for r in range(start, min(start + 4, x.shape[0])):
             h, d = load(g[r], c), load(x[r], c) - mean
-            z = d * scale + offset
+            z = multiply_add(d, scale, offset)
             if add:
                 z = z + load(residual[r], c)
             h = where_positive(z, h, where_positive(leaky, h * below, zero))
             if add:
                 store(kept[r], c, h)
-            a, b = a + h, b + h * d
+            a, b = a + h, multiply_add(h, d, b)
         first, second = first + a, second + b
     store(sums[0], c, first)
     store(sums[1], c, second)
@@ -167,7 +160,7 @@ def sum_strip(
 # ----------------------------------------------------------------------------------------- map
 
 
-@exact
+@strict
 def write_grad_tile(
     g: Any, x: Any, maps: Any, terms: Any, act: Any, slope: Any, c: Any, dx: Any, past: Any
 ) -> None:
@@ -179,8 +172,8 @@ def write_grad_tile(
         h, d = load(g[r], c), load(x[r], c) - mean
         if act:
             closed = where_positive(leaky, h * below, zero)
-            h = where_positive(d * scale + offset, h, closed)
-        value = a * h + (b * d + e)
+            h = where_positive(multiply_add(d, scale, offset), h, closed)
+        value = multiply_add(a, h, multiply_add(b, d, e))
         if past:
             stream(dx[r], c, value)
         else:
