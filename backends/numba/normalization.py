@@ -1,11 +1,11 @@
 """Batch normalization by compiled kernels: overrides of the reference, by the same names.
 
-Inputs that no kernel takes (weights, masks, layer norm, empty arrays) go to the reference.
+Weights, masks, ghost batches and gates are the matter of `weighted`, layer norm that of `sample`;
+what no kernel takes, such as empty arrays, goes to the reference.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -13,31 +13,13 @@ import numpy as np
 
 from tinygrad_bn.backend.normalization_plan import NormalizationPlan
 
-from ..numpy.normalization import NumPyNormalization
 from .kernels import estimate, rows, rows_grad, second, slabs, slabs_grad
 from .layout import Form, form_of
-
-_STAT: dict[str, Any] = {
-    "e": np.dtype(np.float32),
-    "f": np.dtype(np.float32),
-    "d": np.dtype(np.float64),
-}
-_ACTIVATION = {None: 0, "relu": 1, "leaky_relu": 2}
-
-
-@functools.lru_cache(maxsize=64)
-def _constant(n: int, value: float, dtype: Any) -> Any:
-    """Stands for gamma or beta where there is none; only read."""
-    return np.full(n, value, dtype)
-
-
-def _flat(a: Any, n: int, value: float, dtype: Any) -> Any:
-    """A parameter or statistic as a vector."""
-    if a is None:
-        return _constant(n, value, dtype)
-    if a.ndim == 1 and a.dtype == dtype and a.flags.carray:
-        return a
-    return np.ascontiguousarray(a, dtype).reshape(-1)
+from .vectors import ACTIVATION as _ACTIVATION
+from .vectors import STAT as _STAT
+from .vectors import constant as _constant
+from .vectors import flat as _flat
+from .weighted import WeightedNormalization
 
 
 def _turned(form: Form, channels: int) -> Callable[[Any], Any]:
@@ -48,7 +30,7 @@ def _turned(form: Form, channels: int) -> Callable[[Any], Any]:
     return lambda a: np.ascontiguousarray(a.reshape(shape).swapaxes(2, 3))
 
 
-class NumbaNormalization(NumPyNormalization):
+class NumbaNormalization(WeightedNormalization):
     """The normalization methods of the reference; see there for arguments and formulas."""
 
     def batch_norm(
@@ -247,7 +229,7 @@ class NumbaNormalization(NumPyNormalization):
     ) -> tuple[Any, Any, Any]:
         """All sums in one pass and both maps in another; rows are turned into slabs and back."""
         form = None
-        if weights is None and u.dtype == g.dtype == x.dtype and not plan.folded:
+        if weights is None and u.dtype == g.dtype == x.dtype:
             form = form_of(x, plan)
         if form is None:
             return super().batch_norm_grad_grad(
@@ -280,6 +262,8 @@ class NumbaNormalization(NumPyNormalization):
         if form.rows:
             for out, turned in zip((dg_seen, dx_seen), found, strict=True):
                 out.reshape(len(turned), -1, turned.shape[2])[:] = turned[:, 0].swapaxes(1, 2)
+        if plan.folded:
+            dgamma = self._as(self._sum(dgamma, plan.folded), dtype)
         return form.narrow(dg, g.dtype), form.narrow(dx, x.dtype), dgamma
 
     def advance_estimate(
