@@ -102,13 +102,13 @@ def _declare_sample(driver: Driver, shapes: tuple[tuple[int, ...], ...]) -> None
 
     @driver.examples
     def _(rng: Any, dtype: Any) -> Arguments:
-        for rows, groups, wide, run in shapes:
-            arguments = _normalization(rng, dtype, (rows, 1, groups, wide * run))
+        for samples, groups, wide, run in shapes:
+            arguments = _normalization(rng, dtype, (samples, 1, groups, wide * run))
             parameters = rng.standard_normal((6, groups, wide)).astype(dtype)
             names_of = ("gamma", "beta", "v", "t", "dgamma", "dbeta")
             arguments |= {n: p.copy() for n, p in zip(names_of, parameters, strict=True)}
             for name in ("x", "g", "u", "y", "dx", "dg"):
-                arguments[name] = arguments[name].reshape(rows, groups, wide * run)
+                arguments[name] = arguments[name].reshape(samples, groups, wide * run)
             yield tuple([arguments[name] for name in names])
 
 
