@@ -18,6 +18,9 @@ from .kernels import sample, sample_grad, sample_second
 from .memory import empty
 from .vectors import STAT, flat
 
+SHORT = 32
+"""Neighbours that share parameters, from which on there is a loop for them."""
+
 
 @functools.lru_cache(maxsize=1024)
 def _lengths(shape: tuple[int, ...], plan: NormalizationPlan) -> tuple[int, ...] | None:
@@ -36,13 +39,18 @@ def _lengths(shape: tuple[int, ...], plan: NormalizationPlan) -> tuple[int, ...]
 
 
 class _Rows:
-    """Arrays of one shape as the kernels of `sample` see them."""
+    """Arrays of one shape as the kernels of `sample` see them.
 
-    def __init__(self, x: Any, lengths: tuple[int, ...]) -> None:
+    Parameters for short runs of neighbours are repeated for each of them, so that loops are worth
+    their beginning and end; where kernels take no runs, so are all.
+    """
+
+    def __init__(self, x: Any, lengths: tuple[int, ...], least: float = SHORT) -> None:
         self.shape, self.dtype = x.shape, STAT[x.dtype.char]
         rows, groups, wide, run = lengths
         self.seen = rows, groups, wide * run
-        self.parameters = groups, wide
+        self.times = run if run < least else 1
+        self.parameters = groups, wide * self.times
 
     def view(self, a: Any) -> Any:
         """An array like x, (M, Q, E); a copy only if it lies otherwise in memory."""
@@ -60,12 +68,14 @@ class _Rows:
 
     def parameter(self, a: Any, value: float) -> Any:
         """gamma or what has its shape, (Q, D)."""
-        return flat(a, math.prod(self.parameters), value, self.dtype).reshape(self.parameters)
+        a = flat(a, math.prod(self.parameters) // self.times, value, self.dtype)
+        return (a if self.times == 1 else np.repeat(a, self.times)).reshape(self.parameters)
 
-    def repeated(self, a: Any, value: float) -> Any:
-        """The same for every neighbour, (Q, E)."""
-        a, run = self.parameter(a, value), self.seen[2] // self.parameters[1]
-        return a if run == 1 else np.repeat(a, run, axis=1)
+    def gradient(self, a: Any, plan: NormalizationPlan) -> Any:
+        """A gradient of parameters (Q, D) in their shape."""
+        if self.times > 1:
+            a = a.reshape(-1, self.times).sum(1, dtype=np.float64).astype(self.dtype)
+        return a.reshape([self.shape[axis] for axis in plan.param_axis])
 
 
 class SampleNormalization(NumPyNormalization):
@@ -137,8 +147,7 @@ class SampleNormalization(NumPyNormalization):
                 g, x, mean, low, rstd, gamma, beta, weights, count, plan=plan
             )
         rows = _Rows(x, lengths)
-        dx, kept = rows.empty(), [x.shape[a] for a in plan.param_axis]
-        gradients = np.empty((2, *rows.parameters), rows.dtype)
+        dx, gradients = rows.empty(), np.empty((2, *rows.parameters), rows.dtype)
         sample_grad.backward(
             x.size,
             rows.view(g),
@@ -151,7 +160,7 @@ class SampleNormalization(NumPyNormalization):
             *gradients,
             int(plan.center),
         )
-        dgamma, dbeta = gradients.reshape(2, *kept)
+        dgamma, dbeta = [rows.gradient(a, plan) for a in gradients]
         return rows.result(dx, x.dtype), dgamma, dbeta
 
     def batch_norm_grad_grad(
@@ -179,26 +188,24 @@ class SampleNormalization(NumPyNormalization):
             return super().batch_norm_grad_grad(
                 u, v, t, g, x, mean, low, rstd, gamma, beta, weights, count, plan=plan
             )
-        rows = _Rows(x, lengths)
+        rows = _Rows(x, lengths, math.inf)
         dg, dx = rows.empty(), rows.empty()
-        dgamma = np.empty((rows.parameters[0], rows.seen[2]), rows.dtype)
+        dgamma = np.empty(rows.parameters, rows.dtype)
         sample_second.second(
             x.size * 2,
             rows.view(u),
-            rows.repeated(v, 0.0),
-            rows.repeated(t, 0.0),
+            rows.parameter(v, 0.0),
+            rows.parameter(t, 0.0),
             rows.view(g),
             rows.view(x),
             mean.reshape(-1),
             low.reshape(-1),
             rstd.reshape(-1),
-            rows.repeated(gamma, 1.0),
+            rows.parameter(gamma, 1.0),
             dg,
             dx,
             dgamma,
             int(plan.center),
         )
-        dgamma = self._sum(dgamma.reshape(*rows.parameters, -1), (2,))
-        shape = [x.shape[a] for a in plan.param_axis]
-        dgamma = self._as(dgamma, rows.dtype).reshape(shape)
+        dgamma = rows.gradient(dgamma, plan)
         return rows.result(dg, x.dtype), rows.result(dx, x.dtype), dgamma

@@ -16,17 +16,18 @@ from .kernels import (
     weighted_rows,
     weighted_rows_grad,
     weighted_second,
+    weighted_second_rows,
     weighted_slabs,
     weighted_slabs_grad,
 )
 from .sample import SampleNormalization
 from .vectors import ACTIVATION, STAT
-from .weighted_layout import Weighted, count_of
+from .weighted_layout import Weighted
 
 
-def _divisor(count: Any, dtype: Any) -> Any:
+def _divisor(count: Any) -> Any:
     """What weighted sums are divided by, a vector: 1 where there is no weight at all."""
-    return np.where(count > 0, count, 1.0).astype(dtype).reshape(-1)
+    return np.where(count > 0, count, 1.0).astype(np.float64).reshape(-1)
 
 
 class WeightedNormalization(SampleNormalization):
@@ -35,28 +36,32 @@ class WeightedNormalization(SampleNormalization):
     def batch_norm(
         self, x: Any, gamma: Any, beta: Any, residual: Any, weights: Any, *, plan: NormalizationPlan
     ) -> tuple[Any, Any, Any, Any, Any, Any]:
-        """Statistics by one kernel, the map by another."""
+        """Statistics, then the map."""
         seen = None if weights is None else Weighted.of(x, weights, plan)
         if seen is None:
             return super().batch_norm(x, gamma, beta, residual, weights, plan=plan)
-        (mean, low, var, rstd), count = self._moments(seen, x, weights, plan)
+        total, kept = seen.total(weights, plan), plan.kept(x.shape)
+        statistics = np.empty((4, *kept), seen.dtype)
         y, out = seen.form.empty(seen.dtype)
         kernels = weighted_rows if seen.form.rows else weighted_slabs
-        kernels.write(
+        kernels.forward(
             x.size,
             seen.x,
             seen.weights,
+            np.where(total == 0, 1.0, total),
             int(plan.masked),
-            mean.reshape(-1),
-            low.reshape(-1),
-            rstd.reshape(-1),
             seen.vector(gamma, 1.0),
             seen.vector(beta, 0.0),
             *seen.added(residual),
             out,
+            statistics.reshape(4, -1),
+            int(plan.center),
+            float(seen.dtype.type(plan.eps)),
             ACTIVATION[plan.activation],
             plan.slope,
         )
+        mean, low, var, rstd = statistics
+        count = total.astype(seen.dtype).reshape(kept)
         return seen.form.narrow(y, x.dtype), mean, low, var, rstd, count
 
     def batch_statistics(
@@ -66,27 +71,20 @@ class WeightedNormalization(SampleNormalization):
         seen = None if weights is None else Weighted.of(x, weights, plan)
         if seen is None:
             return super().batch_statistics(x, weights, plan=plan)
-        (mean, low, var, _), count = self._moments(seen, x, weights, plan)
-        return mean, low, var, count
-
-    def _moments(
-        self, seen: Weighted, x: Any, weights: Any, plan: NormalizationPlan
-    ) -> tuple[Any, Any]:
-        """(mean, low, var, rstd) in one array, and the count."""
-        count = count_of(weights.astype(seen.dtype, copy=False), x.shape, plan)
-        kept = plan.kept(x.shape)
-        stats = np.empty((4, *kept), seen.dtype)
+        total, kept = seen.total(weights, plan), plan.kept(x.shape)
+        statistics = np.empty((4, *kept), seen.dtype)
         kernels = weighted_rows if seen.form.rows else weighted_slabs
         kernels.statistics(
             x.size,
             seen.x,
             seen.weights,
-            np.where(count == 0, 1.0, count),
+            np.where(total == 0, 1.0, total),
             int(plan.center),
             float(seen.dtype.type(plan.eps)),
-            stats.reshape(4, -1),
+            statistics.reshape(4, -1),
         )
-        return stats, count.astype(seen.dtype).reshape(kept)
+        mean, low, var, _ = statistics
+        return mean, low, var, total.astype(seen.dtype).reshape(kept)
 
     def batch_norm_gate(
         self,
@@ -191,11 +189,11 @@ class WeightedNormalization(SampleNormalization):
         count: Any,
         plan: NormalizationPlan,
     ) -> tuple[Any, Any, Any, Any]:
-        """(dx, dgamma, dbeta, h) in the dtype of the statistics; h only where there is a gate."""
+        """(dx, dgamma, dbeta, h) in the dtype of the statistics; h only with a residual."""
         mean, low, rstd, gamma, beta = vectors
         dx, out = seen.form.empty(seen.dtype)
-        h, gates = dx, out  # without a gate nothing is written there
-        if plan.activation or plan.masked:
+        h, gates = dx, out  # without an activation nothing is written there
+        if plan.activation or residual is not None:
             h, gates = seen.form.empty(seen.dtype)
         dgamma, dbeta = np.empty(mean.shape, seen.dtype), np.empty(mean.shape, seen.dtype)
         kernels = weighted_rows_grad if seen.form.rows else weighted_slabs_grad
@@ -204,7 +202,7 @@ class WeightedNormalization(SampleNormalization):
             seen.form.view(g, seen.dtype),
             seen.x,
             seen.weights,
-            _divisor(count, np.float64),
+            _divisor(count),
             int(plan.masked),
             *seen.added(residual),
             mean.reshape(-1),
@@ -245,7 +243,7 @@ class WeightedNormalization(SampleNormalization):
         *,
         plan: NormalizationPlan,
     ) -> tuple[Any, Any, Any]:
-        """All sums in one pass and both maps in another; rows are turned into slabs and back."""
+        """All sums in one pass and both maps in another."""
         seen = None
         if weights is not None and u.dtype == g.dtype == x.dtype:
             seen = Weighted.of(x, weights, plan)
@@ -253,34 +251,29 @@ class WeightedNormalization(SampleNormalization):
             return super().batch_norm_grad_grad(
                 u, v, t, g, x, mean, low, rstd, gamma, beta, weights, count, plan=plan
             )
-        form, dtype = seen.form, seen.dtype
-        dgamma, results = np.empty(mean.shape, dtype), [form.empty(dtype), form.empty(dtype)]
-        views = (form.view(u, dtype), form.view(g, dtype), seen.x, seen.weights)
-        us, gs, xs, ws = [seen.slabs(a, mean.size) for a in views]
-        found = [np.empty_like(xs) if form.rows else out for _, out in results]
-        weighted_second.second(
+        form, dtype, dgamma = seen.form, seen.dtype, np.empty(mean.shape, seen.dtype)
+        (dg, dg_seen), (dx, dx_seen) = form.empty(dtype), form.empty(dtype)
+        kernels = weighted_second_rows if form.rows else weighted_second
+        kernels.second(
             x.size * 2,
-            us,
+            form.view(u, dtype),
             seen.vector(v, 0.0),
             seen.vector(t, 0.0),
-            gs,
-            xs,
-            ws,
-            _divisor(count, np.float64),
+            form.view(g, dtype),
+            seen.x,
+            seen.weights,
+            _divisor(count),
             int(plan.masked),
             mean.reshape(-1),
             low.reshape(-1),
             rstd.reshape(-1),
             seen.vector(gamma, 1.0),
             seen.vector(beta, 0.0),
-            *found,
+            dg_seen,
+            dx_seen,
             dgamma.reshape(-1),
             int(plan.center),
             ACTIVATION[plan.activation],
             plan.slope,
         )
-        if form.rows:
-            for (_, out), turned in zip(results, found, strict=True):
-                seen.unturned(turned, out)
-        dg, dx = [form.narrow(result, x.dtype) for result, _ in results]
-        return dg, dx, *self._folded(plan, dgamma)
+        return form.narrow(dg, g.dtype), form.narrow(dx, x.dtype), *self._folded(plan, dgamma)

@@ -7,7 +7,8 @@ one for each row of channels, or one run for all of them.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, fields
+import math
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,9 @@ from tinygrad_bn.backend.normalization_plan import NormalizationPlan
 
 from .layout import Form, form_of
 from .vectors import STAT, flat
+
+LEAST = 32
+"""Numbers of a row from which on it is a row of its own if its numbers have one weight."""
 
 
 @functools.lru_cache(maxsize=1024)
@@ -41,13 +45,15 @@ def _lengths(
     return tuple([1 if shared and a in channels else shape[a] for a in order])
 
 
-def count_of(weights: Any, shape: tuple[int, ...], plan: NormalizationPlan) -> Any:
-    """Σ weights of each statistic, a vector in float64, from weights that are not yet spread."""
-    times = 1
-    for a in plan.reduced:
-        times *= shape[a] if weights.shape[a] == 1 else 1
-    total = weights.sum(plan.reduced, dtype=np.float64) * times
-    return np.ascontiguousarray(np.broadcast_to(total, plan.kept(shape))).reshape(-1)
+@functools.lru_cache(maxsize=1024)
+def _form_for(form: Form, channels: int) -> Form:
+    """The form with rows of `channels` numbers, which have one weight, where they are long enough
+    for loops over them."""
+    groups = form.shape[0]
+    if not form.rows or channels < LEAST:
+        return form
+    rows = math.prod(form.shape) // (groups * channels)
+    return replace(form, shape=(groups, rows, channels))
 
 
 @dataclass(frozen=True)
@@ -55,11 +61,13 @@ class Weighted:
     """An input and its weights as kernels see them.
 
     Attributes:
+        shape: of x itself.
         form: that of x.
         dtype: of the statistics.
         x, weights: (G, R, W) and (G, R, V), or (G, N, C, L) and (G, N, V, L).
     """
 
+    shape: tuple[int, ...]
     form: Form
     dtype: Any
     x: Any
@@ -75,9 +83,10 @@ class Weighted:
         lengths = _lengths(weights.shape, x.shape, form.order, plan)
         spread = np.broadcast_to(weights.transpose(form.order), lengths)
         w = np.array(spread, dtype, order="C")
-        middle = form.shape[:2]
-        w = w.reshape(*middle, -1) if form.rows else w.reshape(*middle, -1, form.shape[3])
-        return Weighted(form, dtype, form.view(x, dtype), w)
+        if w.size < x.size:
+            form = _form_for(form, x.size // w.size)
+        w = w.reshape(*form.shape[:2], -1, *form.shape[3:])
+        return Weighted(x.shape, form, dtype, form.view(x, dtype), w)
 
     def vector(self, a: Any, value: float) -> Any:
         """A parameter as a vector."""
@@ -87,14 +96,11 @@ class Weighted:
         """A residual as kernels see it, and whether there is one."""
         return (self.x, 0) if residual is None else (self.form.view(residual, self.dtype), 1)
 
-    def slabs(self, a: Any, channels: int) -> Any:
-        """x, or an array like it or like its weights, as slabs; rows are turned into them."""
-        if not self.form.rows:
-            return a
-        groups, width = a.shape[0], a.shape[2]
-        here = width * channels // (groups * self.x.shape[2])  # 1, or the channels of a group
-        return np.ascontiguousarray(a.reshape(groups, 1, -1, here).swapaxes(2, 3))
-
-    def unturned(self, turned: Any, out: Any) -> None:
-        """Slabs stored in `out`, as rows are seen."""
-        out.reshape(len(turned), -1, turned.shape[2])[:] = turned[:, 0].swapaxes(1, 2)
+    def total(self, weights: Any, plan: NormalizationPlan) -> Any:
+        """Σ weights of each statistic, a vector in float64, from weights that are not spread."""
+        shape, times = self.shape, 1
+        for a in plan.reduced:
+            times *= shape[a] if weights.shape[a] == 1 else 1
+        weights = weights.astype(self.dtype, copy=False)
+        total = weights.sum(plan.reduced, dtype=np.float64) * times
+        return np.ascontiguousarray(np.broadcast_to(total, plan.kept(shape))).reshape(-1)

@@ -25,6 +25,7 @@ from . import (
     weighted_rows,
     weighted_rows_grad,
     weighted_second,
+    weighted_second_rows,
     weighted_slabs,
     weighted_slabs_grad,
 )
@@ -88,9 +89,13 @@ def _declare_weighted(driver: Driver, shapes: tuple[tuple[int, ...], ...]) -> No
 
 for _kernel in (weighted_rows.statistics, weighted_rows.write):
     _declare_weighted(_kernel, _ROWS)
-for _kernel in (weighted_rows_grad.gate, weighted_rows_grad.backward):
+for _kernel in (
+    weighted_rows_grad.gate,
+    weighted_rows_grad.backward,
+    weighted_second_rows.second,
+):
     _declare_weighted(_kernel, _ROWS)
-for _kernel in (weighted_slabs.statistics, weighted_slabs.write, weighted_second.second):
+for _kernel in (weighted_slabs.statistics, weighted_slabs.forward, weighted_second.second):
     _declare_weighted(_kernel, _SLABS[:2])
 for _kernel in (weighted_slabs_grad.gate, weighted_slabs_grad.backward):
     _declare_weighted(_kernel, _SLABS[:2])

@@ -73,14 +73,21 @@ def add_row(
 
 
 @kernel
+def chunk_sums(g: Any, x: Any, mean: Any) -> Any:
+    """Σg and Σ g·(x - mean) of a chunk."""
+    s0 = s1 = x.dtype.type(0)
+    for i in range(x.size):
+        s0 += g[i]
+        s1 += g[i] * minus(x[i], mean)
+    return s0, s1
+
+
+@kernel
 def run_sums(g: Any, x: Any, mean: Any) -> Any:
-    """Σg and Σ g·(x - mean) of the neighbours that share parameters."""
+    """The same of the neighbours that share parameters."""
     s0 = s1 = np.float64(0)
     for lo in range(0, x.size, CHUNK):
-        a = b = x.dtype.type(0)
-        for i in range(lo, min(lo + CHUNK, x.size)):
-            a += g[i]
-            b += g[i] * minus(x[i], mean)
+        a, b = chunk_sums(g[lo : lo + CHUNK], x[lo : lo + CHUNK], mean)
         s0 += a
         s1 += b
     return s0, s1
@@ -103,17 +110,31 @@ def add_runs(
 
 
 @kernel
+def write_vector(
+    g: Any, x: Any, mean: Any, gamma: Any, scale: Any, b: Any, e: Any, dx: Any
+) -> None:
+    """dx = scale·gamma·g + b·(x - mean) + e with parameters of each number's own."""
+    for i in range(x.size):
+        dx[i] = scale * (gamma[i] * g[i]) + (b * minus(x[i], mean) + e)
+
+
+@kernel
+def write_run(g: Any, x: Any, mean: Any, a: Any, b: Any, e: Any, dx: Any) -> None:
+    """dx = a·g + b·(x - mean) + e."""
+    for i in range(x.size):
+        dx[i] = a * g[i] + (b * minus(x[i], mean) + e)
+
+
+@kernel
 def write_row(g: Any, x: Any, mean: Any, gamma: Any, scale: Any, b: Any, e: Any, dx: Any) -> None:
-    """dx = scale·gamma·g + b·(x - mean) + e of a row."""
+    """dx of a row."""
     run = x.size // gamma.size
     if run == 1:
-        for i in range(x.size):
-            dx[i] = scale * (gamma[i] * g[i]) + (b * minus(x[i], mean) + e)
+        write_vector(g, x, mean, gamma, scale, b, e, dx)
     else:
         for d in range(gamma.size):
-            a = scale * gamma[d]
-            for i in range(d * run, (d + 1) * run):
-                dx[i] = a * g[i] + (b * minus(x[i], mean) + e)
+            lo, hi = d * run, (d + 1) * run
+            write_run(g[lo:hi], x[lo:hi], mean, scale * gamma[d], b, e, dx[lo:hi])
 
 
 @kernel

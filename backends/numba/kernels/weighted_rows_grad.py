@@ -13,53 +13,43 @@ import numpy as np
 from numba import prange
 
 from ..compiler import driver, kernel, maker
-from .arithmetic import RELU, minus, slopes
-from .weighted_rows import (
+from . import shared_rows as shared
+from .arithmetic import minus, slopes
+from .shared_rows import gate_row
+from .weighted_steps import (
     RUN,
     add_strips,
     begin_of,
+    clear_padding,
     collect,
     floor_of,
-    map_row,
     maps_of,
     repeat_channels,
-    spread_weights,
+    spreads,
     strips_of,
 )
 
 
 @kernel
-def pass_row(g: Any, z: Any, w: Any, floor: Any, act: Any, slope: Any, h: Any) -> None:
-    """h = g·act′(z), 0 at padding."""
-    zero = g.dtype.type(0)
-    relu, below = act == RELU, g.dtype.type(slope)
-    if act:
-        for c in range(g.size):
-            passed = g[c] if z[c] > zero else (zero if relu else g[c] * below)
-            h[c] = passed if w[c] > floor else zero
-    else:
-        for c in range(g.size):
-            h[c] = g[c] if w[c] > floor else zero
-
-
-@kernel
-def gate_row(
+def gate_strip(
     g: Any,
     x: Any,
     w: Any,
-    floor: Any,
+    masked: Any,
     residual: Any,
     add: Any,
     maps: Any,
     act: Any,
     slope: Any,
-    z: Any,
+    row: Any,
     h: Any,
 ) -> None:
-    """h = g·act′(z), z = (x - mean)·scale + offset + residual; `z` is scratch."""
-    if act:
-        map_row(x, maps, residual, add, z)
-    pass_row(g, z, w, floor, act, slope, h)
+    """h = g·act′(z) of the rows of a strip, 0 at padding; `row` is scratch."""
+    for r in range(x.shape[0]):
+        gate_row(g[r], x[r], residual[r], add, maps, act, slope, row, h[r])
+        if masked:
+            ws = row if spreads(w[r], row) else w[r]
+            clear_padding(h[r], ws)
 
 
 @driver
@@ -80,17 +70,17 @@ def gate(
     slope: Any,
 ) -> None:
     """h = g·act′(z), 0 at padding."""
-    floor = floor_of(x, masked)
     for k in range(x.shape[0]):
         strips = strips_of(x[k])
         maps = maps_of(x, k, mean, low, rstd, gamma, beta)
         for t in prange(strips):
-            scratch = np.empty((2, x.shape[2]), x.dtype)
-            row, z = scratch[0], scratch[1]
-            for r in range(begin_of(x[k], t, strips), begin_of(x[k], t + 1, strips)):
-                spread_weights(w[k, r], row)
-                rs, out = residual[k, r], h[k, r]
-                gate_row(g[k, r], x[k, r], row, floor, rs, add, maps, act, slope, z, out)
+            lo, hi = begin_of(x[k], t, strips), begin_of(x[k], t + 1, strips)
+            gs, xs, ws, rs = g[k, lo:hi], x[k, lo:hi], w[k, lo:hi], residual[k, lo:hi]
+            row = np.empty(x.shape[2], x.dtype)
+            if w.shape[2] == 1:
+                shared.gate_strip(gs, xs, ws, masked, rs, add, maps, act, slope, row, h[k, lo:hi])
+            else:
+                gate_strip(gs, xs, ws, masked, rs, add, maps, act, slope, row, h[k, lo:hi])
 
 
 @kernel
@@ -100,18 +90,41 @@ def add_grad_row(h: Any, x: Any, w: Any, floor: Any, mean: Any, sums: Any) -> No
     first, second = sums[0], sums[1]
     for c in range(x.size):
         d = minus(x[c], mean[c]) if w[c] > floor else zero
-        first[c] += h[c]
-        second[c] += h[c] * d
+        passed = h[c] if w[c] > floor else zero
+        first[c] += passed
+        second[c] += passed * d
+
+
+@kernel
+def add_grad_strip(
+    h: Any, x: Any, w: Any, floor: Any, mean: Any, row: Any, sums: Any, total: Any
+) -> None:
+    """The sums of the rows of a strip, in float64; `row` is scratch, and `sums`, all 0."""
+    for start in range(0, x.shape[0], RUN):
+        for r in range(start, min(start + RUN, x.shape[0])):
+            ws = row if spreads(w[r], row) else w[r]
+            add_grad_row(h[r], x[r], ws, floor, mean, sums)
+        collect(sums, total)
 
 
 @kernel
 def write_grad_row(h: Any, x: Any, w: Any, floor: Any, mean: Any, terms: Any, dx: Any) -> None:
-    """dx = a·h + w·(b·(x - mean) + e)."""
+    """dx = a·h + w·(b·(x - mean) + e), 0 at padding."""
     zero = x.dtype.type(0)
     a, b, e = terms[0], terms[1], terms[2]
     for c in range(x.size):
-        d = minus(x[c], mean[c]) if w[c] > floor else zero
-        dx[c] = a[c] * h[c] + w[c] * (b[c] * d + e[c])
+        found = a[c] * h[c] + w[c] * (b[c] * minus(x[c], mean[c]) + e[c])
+        dx[c] = found if w[c] > floor else zero
+
+
+@kernel
+def write_grad_strip(
+    h: Any, x: Any, w: Any, floor: Any, mean: Any, terms: Any, row: Any, dx: Any
+) -> None:
+    """dx of the rows of a strip; `row` is scratch."""
+    for r in range(x.shape[0]):
+        ws = row if spreads(w[r], row) else w[r]
+        write_grad_row(h[r], x[r], ws, floor, mean, terms, dx[r])
 
 
 @maker
@@ -165,36 +178,42 @@ def backward(
     act: Any,
     slope: Any,
 ) -> None:
-    """dx, and dgamma and dbeta of every group; with an activation or a mask h = g·act′(z) as well.
+    """dx, and dgamma and dbeta of every group.
 
-    n is Σw of each statistic, or 1 where that is 0. h has the shape of x, and goes from the sums to
-    the map: to compute it again would take as long as to read it.
+    n is Σw of each statistic, or 1 where that is 0. With an activation, or a residual behind a
+    mask, h = g·act′(z) goes from the sums to the map: to compute it again would take as long as to
+    read it. Else h is not written.
     """
-    width, floor, gated = x.shape[2], floor_of(x, masked), act or masked
+    width, floor, gated = x.shape[2], floor_of(x, masked), act or (masked and add)
     for k in range(x.shape[0]):
-        strips = strips_of(x[k])
+        strips, one = strips_of(x[k]), w.shape[2] == 1
         maps = maps_of(x, k, mean, low, rstd, gamma, beta)
         totals = np.zeros((strips, 2, width), np.float64)
         for t in prange(strips):
             lo, hi = begin_of(x[k], t, strips), begin_of(x[k], t + 1, strips)
-            scratch, sums = np.empty((2, width), x.dtype), np.zeros((2, width), x.dtype)
-            row, z = scratch[0], scratch[1]
-            for r in range(lo, hi):
-                spread_weights(w[k, r], row)
-                gs, hs, rs = g[k, r], h[k, r], residual[k, r]
-                if gated:
-                    gate_row(gs, x[k, r], row, floor, rs, add, maps, act, slope, z, hs)
-                else:
-                    hs = gs
-                add_grad_row(hs, x[k, r], row, floor, maps[0], sums)
-                if (r - lo) % RUN == RUN - 1:
-                    collect(sums, totals[t])
-            collect(sums, totals[t])
+            gs, xs, ws, hs = g[k, lo:hi], x[k, lo:hi], w[k, lo:hi], h[k, lo:hi]
+            row, sums = np.empty(width, x.dtype), np.zeros((2, width), x.dtype)
+            if gated and one:
+                rs = residual[k, lo:hi]
+                shared.gate_strip(gs, xs, ws, masked, rs, add, maps, act, slope, row, hs)
+            elif gated:
+                rs = residual[k, lo:hi]
+                gate_strip(gs, xs, ws, masked, rs, add, maps, act, slope, row, hs)
+            else:
+                hs = gs
+            if one:
+                rows = np.empty(hi - lo, np.intp)
+                shared.add_grad_strip(hs, xs, ws, masked, maps[0], rows, sums, totals[t])
+            else:
+                add_grad_strip(hs, xs, ws, floor, maps[0], row, sums, totals[t])
         add_strips(totals, mean.size // x.shape[0])
         terms = finish_grad(totals, x, k, n, low, rstd, gamma, center, dgamma, dbeta)
         for t in prange(strips):
-            row = np.empty(width, x.dtype)
-            for r in range(begin_of(x[k], t, strips), begin_of(x[k], t + 1, strips)):
-                spread_weights(w[k, r], row)
-                hs = h[k, r] if gated else g[k, r]
-                write_grad_row(hs, x[k, r], row, floor, maps[0], terms, dx[k, r])
+            lo, hi = begin_of(x[k], t, strips), begin_of(x[k], t + 1, strips)
+            xs, ws, out = x[k, lo:hi], w[k, lo:hi], dx[k, lo:hi]
+            hs = h[k, lo:hi] if gated else g[k, lo:hi]
+            if one:
+                shared.write_grad_strip(hs, xs, ws, masked, maps[0], terms, out)
+            else:
+                row = np.empty(width, x.dtype)
+                write_grad_strip(hs, xs, ws, floor, maps[0], terms, row, out)

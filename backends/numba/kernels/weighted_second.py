@@ -20,9 +20,9 @@ from ..compiler import driver, kernel
 from .arithmetic import affine, minus
 from .second import solve
 from .stream import CHUNK
-from .weighted_rows import floor_of
 from .weighted_slabs import map_chunk
 from .weighted_slabs_grad import gate_chunk
+from .weighted_steps import floor_of
 
 
 @kernel
@@ -71,7 +71,8 @@ def write_chunk(
         d = minus(x[i], mean) if w[i] > floor else zero
         a = u[i] if w[i] > floor else zero
         dg[i] = q * a + (r * d + s)
-        dx[i] = v * h[i] + w[i] * (b * a + (y * d + z))
+        found = v * h[i] + w[i] * (b * a + (y * d + z))
+        dx[i] = found if w[i] > floor else zero
 
 
 @driver

@@ -27,7 +27,7 @@ from .arithmetic import (
     uncentred_statistics,
 )
 from .stream import CHUNK
-from .weighted_rows import floor_of
+from .weighted_steps import floor_of
 
 # A chunk is also what is summed in the dtype of x: a few dozen terms for each lane of a vector.
 
@@ -126,31 +126,56 @@ def finish_chunk(y: Any, w: Any, floor: Any, act: Any, slope: Any) -> None:
         y[i] = a if w[i] > floor else zero
 
 
-@driver
-def write(
+@kernel
+def write_slab(
     x: Any,
     w: Any,
     masked: Any,
+    k: Any,
+    c: Any,
     mean: Any,
-    low: Any,
-    rstd: Any,
-    gamma: Any,
-    beta: Any,
+    scale: Any,
+    offset: Any,
     residual: Any,
     add: Any,
     y: Any,
     act: Any,
     slope: Any,
 ) -> None:
-    """y = act((x - mean)·rstd·gamma + beta + residual), 0 at padding."""
-    channels, floor = x.shape[2], floor_of(x, masked)
+    """The output of channel c of group k."""
+    v, floor = c % w.shape[2], floor_of(x, masked)
+    for m in range(x.shape[1]):
+        for lo in range(0, x.shape[3], CHUNK):
+            xs, rs = x[k, m, c, lo : lo + CHUNK], residual[k, m, c, lo : lo + CHUNK]
+            out = y[k, m, c, lo : lo + CHUNK]
+            map_chunk(xs, mean, scale, offset, rs, add, out)
+            if act or masked:
+                finish_chunk(out, w[k, m, v, lo : lo + CHUNK], floor, act, slope)
+
+
+@driver
+def forward(
+    x: Any,
+    w: Any,
+    n: Any,
+    masked: Any,
+    gamma: Any,
+    beta: Any,
+    residual: Any,
+    add: Any,
+    y: Any,
+    stats: Any,
+    center: Any,
+    eps: Any,
+    act: Any,
+    slope: Any,
+) -> None:
+    """y = act((x - mean)·rstd·gamma + beta + residual), 0 at padding, and the statistics."""
+    channels = x.shape[2]
     for i in prange(x.shape[0] * channels):
-        k, c, v = i // channels, i % channels, i % channels % w.shape[2]
-        centre, scale, offset = affine(mean, low, rstd, gamma, beta, i, i % gamma.size, x)
-        for m in range(x.shape[1]):
-            for lo in range(0, x.shape[3], CHUNK):
-                xs, rs = x[k, m, c, lo : lo + CHUNK], residual[k, m, c, lo : lo + CHUNK]
-                out = y[k, m, c, lo : lo + CHUNK]
-                map_chunk(xs, centre, scale, offset, rs, add, out)
-                if act or masked:
-                    finish_chunk(out, w[k, m, v, lo : lo + CHUNK], floor, act, slope)
+        k, c = i // channels, i % channels
+        slab_statistics(x, w, n, k, c, center, eps, stats)
+        mean, scale, offset = affine(
+            stats[0], stats[1], stats[3], gamma, beta, i, i % gamma.size, x
+        )
+        write_slab(x, w, masked, k, c, mean, scale, offset, residual, add, y, act, slope)

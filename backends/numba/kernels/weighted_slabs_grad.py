@@ -13,8 +13,8 @@ from numba import prange
 from ..compiler import driver, kernel
 from .arithmetic import RELU, affine, minus, slopes
 from .stream import CHUNK
-from .weighted_rows import floor_of
 from .weighted_slabs import map_chunk
+from .weighted_steps import floor_of
 
 
 @kernel
@@ -91,8 +91,9 @@ def chunk_grad_sums(h: Any, x: Any, w: Any, floor: Any, mean: Any) -> Any:
     first = second = zero = x.dtype.type(0)
     for i in range(x.size):
         d = minus(x[i], mean) if w[i] > floor else zero
-        first += h[i]
-        second += h[i] * d
+        passed = h[i] if w[i] > floor else zero
+        first += passed
+        second += passed * d
     return first, second
 
 
@@ -114,11 +115,11 @@ def slab_grad_sums(h: Any, x: Any, w: Any, floor: Any, k: Any, c: Any, mean: Any
 def write_chunk(
     h: Any, x: Any, w: Any, floor: Any, mean: Any, a: Any, b: Any, e: Any, dx: Any
 ) -> None:
-    """dx = a·h + w·(b·(x - mean) + e) of a chunk."""
+    """dx = a·h + w·(b·(x - mean) + e) of a chunk, 0 at padding."""
     zero = x.dtype.type(0)
     for i in range(x.size):
-        d = minus(x[i], mean) if w[i] > floor else zero
-        dx[i] = a * h[i] + w[i] * (b * d + e)
+        found = a * h[i] + w[i] * (b * minus(x[i], mean) + e)
+        dx[i] = found if w[i] > floor else zero
 
 
 @kernel
@@ -166,12 +167,13 @@ def backward(
     act: Any,
     slope: Any,
 ) -> None:
-    """dx, and dgamma and dbeta of every slab; with an activation or a mask h = g·act′(z) as well.
+    """dx, and dgamma and dbeta of every slab.
 
-    n is Σw of each statistic, or 1 where that is 0; h has the shape of x.
+    n is Σw of each statistic, or 1 where that is 0. With an activation, or a residual behind a
+    mask, h = g·act′(z) goes from the sums to the map; else h is not written.
     """
     channels, number = x.shape[2], x.dtype.type
-    floor, gated = floor_of(x, masked), act or masked
+    floor, gated = floor_of(x, masked), act or (masked and add)
     for i in prange(x.shape[0] * channels):
         k, c, j = i // channels, i % channels, i % gamma.size
         centre, scale, offset = affine(mean, low, rstd, gamma, beta, i, j, x)
