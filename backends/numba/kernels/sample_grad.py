@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..compiler import driver, kernel
+from ..compiler import driver, exact, kernel
 from .arithmetic import minus, slopes
 from .sample import normal
 from .stream import CHUNK
@@ -109,13 +109,19 @@ def add_runs(
     return s0, s1
 
 
+@exact
+def dx_of(h: Any, d: Any, scale: Any, b: Any, e: Any) -> Any:
+    """scale·h + b·d + e, where h is a product that is made first."""
+    return scale * h + (b * d + e)
+
+
 @kernel
 def write_vector(
     g: Any, x: Any, mean: Any, gamma: Any, scale: Any, b: Any, e: Any, dx: Any
 ) -> None:
     """dx = scale·gamma·g + b·(x - mean) + e with parameters of each number's own."""
     for i in range(x.size):
-        dx[i] = scale * (gamma[i] * g[i]) + (b * minus(x[i], mean) + e)
+        dx[i] = dx_of(gamma[i] * g[i], minus(x[i], mean), scale, b, e)
 
 
 @kernel
