@@ -21,7 +21,7 @@ from .kernels import (
     weighted_slabs_grad,
 )
 from .sample import SampleNormalization
-from .vectors import ACTIVATION, STAT
+from .vectors import ACTIVATION
 from .weighted_layout import Weighted
 
 
@@ -103,8 +103,7 @@ class WeightedNormalization(SampleNormalization):
         """The map and the gate in one kernel, also without weights."""
         seen = None
         if (plan.activation or plan.masked) and g.dtype == x.dtype:
-            given = np.ones((1,) * x.ndim, STAT[x.dtype.char]) if weights is None else weights
-            seen = Weighted.of(x, given, plan)
+            seen = Weighted.of(x, weights, plan)
         if seen is None:
             return super().batch_norm_gate(
                 g, x, mean, low, rstd, gamma, beta, residual, weights, plan=plan
@@ -243,14 +242,16 @@ class WeightedNormalization(SampleNormalization):
         *,
         plan: NormalizationPlan,
     ) -> tuple[Any, Any, Any]:
-        """All sums in one pass and both maps in another."""
+        """All sums in one pass and both maps in another, also without weights."""
         seen = None
-        if weights is not None and u.dtype == g.dtype == x.dtype:
+        if u.dtype == g.dtype == x.dtype:
             seen = Weighted.of(x, weights, plan)
         if seen is None:
             return super().batch_norm_grad_grad(
                 u, v, t, g, x, mean, low, rstd, gamma, beta, weights, count, plan=plan
             )
+        if count is None:
+            count = np.full(mean.size, plan.extent(x.shape))
         form, dtype, dgamma = seen.form, seen.dtype, np.empty(mean.shape, seen.dtype)
         (dg, dg_seen), (dx, dx_seen) = form.empty(dtype), form.empty(dtype)
         kernels = weighted_second_rows if form.rows else weighted_second

@@ -75,11 +75,13 @@ class Weighted:
 
     @staticmethod
     def of(x: Any, weights: Any, plan: NormalizationPlan) -> Weighted | None:
-        """None where no kernel takes x."""
+        """None where no kernel takes x; weights None are 1."""
         form = None if plan.ghost is not None else form_of(x, _unmasked(plan))
         if form is None:
             return None
         dtype = STAT[x.dtype.char]
+        if weights is None:
+            weights = np.ones((1,) * x.ndim, dtype)
         lengths = _lengths(weights.shape, x.shape, form.order, plan)
         spread = np.broadcast_to(weights.transpose(form.order), lengths)
         w = np.array(spread, dtype, order="C")

@@ -14,7 +14,8 @@ import numpy as np
 from numba import prange
 
 from ..compiler import driver, exact, kernel
-from .arithmetic import finish_statistics, is_far, minus, uncentred_statistics
+from .arithmetic import is_far, minus
+from .moments import store_centred, store_uncentred
 from .stream import CHUNK
 
 # A chunk is also what is summed in the dtype of x: a few dozen terms for each lane of a vector.
@@ -57,7 +58,7 @@ def row_statistics(x: Any, center: Any, eps: Any, stats: Any, i: Any) -> None:
     number, n = x.dtype.type, x.size
     if not center:
         _, second = row_sums(x, number(0))
-        uncentred_statistics(second, n, eps, stats, i)
+        store_uncentred(second, n, eps, stats, i)
         return
     start = x[:CHUNK]
     shift = number(chunk_sum(start) / start.size)
@@ -65,7 +66,7 @@ def row_statistics(x: Any, center: Any, eps: Any, stats: Any, i: Any) -> None:
     if is_far(first, second, n):
         shift = number(shift + first / n)
         first, second = row_sums(x, shift)
-    finish_statistics(first, second, n, shift, eps, stats, i)
+    store_centred(first, second, n, shift, eps, stats, i)
 
 
 @exact

@@ -1,4 +1,4 @@
-"""The gradient of batch norm's gradient, for x of shape (G, N, C, L); rows are turned into slabs.
+"""The gradient of batch norm's gradient, for x of shape (G, N, C, L).
 
 Everything that couples the elements of a channel is one of five sums over it, so one pass over
 u, g and x finds them, and a second one writes both results. With d = x - mean - low, h = g·act′:

@@ -18,7 +18,8 @@ from numba import prange
 
 from ..compiler import driver, kernel, maker
 from . import shared_rows as shared
-from .arithmetic import finish_statistics, is_far, minus, uncentred_statistics
+from .arithmetic import is_far, minus
+from .moments import store_centred, store_uncentred
 from .weighted_steps import (
     RUN,
     activate,
@@ -123,9 +124,9 @@ def finish(
     for c in range(channels):
         first, second, i = totals[0, 0, c], totals[0, 1, c], k * channels + c
         if center:
-            finish_statistics(first, second, n[i], shift[c], eps, stats, i)
+            store_centred(first, second, n[i], shift[c], eps, stats, i)
         else:
-            uncentred_statistics(second, n[i], eps, stats, i)
+            store_uncentred(second, n[i], eps, stats, i)
 
 
 @driver

@@ -18,14 +18,8 @@ import numpy as np
 from numba import prange
 
 from ..compiler import driver, kernel
-from .arithmetic import (
-    RELU,
-    affine,
-    finish_statistics,
-    is_far,
-    minus,
-    uncentred_statistics,
-)
+from .arithmetic import RELU, affine, is_far, minus
+from .moments import store_centred, store_uncentred
 from .stream import CHUNK
 from .weighted_steps import floor_of
 
@@ -88,14 +82,14 @@ def slab_statistics(
     i = k * x.shape[2] + c
     if not center:
         _, second = slab_sums(x, w, k, c, x.dtype.type(0))
-        uncentred_statistics(second, n[i], eps, stats, i)
+        store_uncentred(second, n[i], eps, stats, i)
         return
     shift = x.dtype.type(first_mean(x, w, k, c))
     first, second = slab_sums(x, w, k, c, shift)
     if is_far(first, second, n[i]):
         shift = x.dtype.type(shift + first / n[i])
         first, second = slab_sums(x, w, k, c, shift)
-    finish_statistics(first, second, n[i], shift, eps, stats, i)
+    store_centred(first, second, n[i], shift, eps, stats, i)
 
 
 @driver
