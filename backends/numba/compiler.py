@@ -1,7 +1,8 @@
 """How kernels are compiled: at first call, without the interpreter lock, kept on disk.
 
-`kernel` makes a function that other kernels call, and `exact` one whose sums are not reordered;
-neither may create an array, which is what `maker` is for.
+`kernel` makes a function that other kernels call, `exact` one whose sums are not reordered, and
+`strict` one whose products are not contracted either; none may create an array, which is what
+`maker` is for, nor return one.
 `driver` makes one that Python calls, as `fn(work, *arguments)`: its source has loops over `prange`,
 and it is compiled serially and, when that is first wanted, in parallel. The two give the same bits
 for any number of threads, so the iterations of a `prange` loop must be independent: no sum over
@@ -150,6 +151,15 @@ def exact(function: Callable[..., Any]) -> Any:
     Without it LLVM may turn (x - mean) - low into x - (mean + low), which loses what low is for.
     """
     return _inner(function, OPTIONS | {"fastmath": {"contract"}, "_nrt": False})
+
+
+def strict(function: Callable[..., Any]) -> Any:
+    """A function for kernels to call that rounds every sum and product by itself.
+
+    In a·b + c·d either product may be contracted with the sum, and which one depends on the code
+    around it, so that the two forms of a driver could differ in the last bit.
+    """
+    return _inner(function, OPTIONS | {"fastmath": False, "_nrt": False})
 
 
 def driver(function: Callable[..., Any]) -> Driver:

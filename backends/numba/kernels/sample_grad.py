@@ -16,6 +16,7 @@ from ..compiler import driver, exact, kernel
 from .arithmetic import minus, slopes
 from .sample import normal
 from .stream import CHUNK
+from .weighted_steps import product
 
 RUN = 64
 """Rows that are summed in the dtype of x, before the sums go to float64."""
@@ -102,7 +103,7 @@ def add_runs(
     run = x.size // gamma.size
     for d in range(gamma.size):
         a, b = run_sums(g[d * run : (d + 1) * run], x[d * run : (d + 1) * run], mean)
-        dgamma[d] += b * rstd - a * low
+        dgamma[d] += product(b, rstd) - a * low
         dbeta[d] += a
         s0 += gamma[d] * a
         s1 += gamma[d] * b

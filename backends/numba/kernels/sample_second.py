@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..compiler import driver, exact, kernel
+from ..compiler import driver, exact, kernel, strict
 from .arithmetic import minus
 from .sample import normal
 from .sample_grad import strips_of
@@ -50,7 +50,7 @@ def row_sums(u: Any, g: Any, x: Any, gamma: Any, v: Any, mean: Any, sums: Any) -
             sums[j] += part[j]
 
 
-@kernel
+@strict
 def solve(sums: Any, n: Any, center: Any, rstd: Any, low: Any, terms: Any) -> None:
     """The terms of a row's elements from its sums.
 

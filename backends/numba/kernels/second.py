@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..compiler import driver, kernel
+from ..compiler import driver, kernel, strict
 from .arithmetic import RELU, affine, minus
 from .stream import CHUNK
 
@@ -68,7 +68,7 @@ def gate_in_place(
         h[i] = h[i] if z > zero else (zero if relu else h[i] * below)
 
 
-@kernel
+@strict
 def solve(
     sums: Any, n: Any, center: Any, rstd: Any, gamma: Any, low: Any, v: Any, t: Any, terms: Any
 ) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..compiler import kernel
 from .arithmetic import RELU, minus
-from .weighted_steps import RUN, activate, collect, map_row
+from .weighted_steps import RUN, activate, collect, map_row, product
 
 
 @kernel
@@ -212,7 +212,7 @@ def add_grad_strip(
 def write_grad_row(h: Any, x: Any, w: Any, mean: Any, a: Any, b: Any, e: Any, dx: Any) -> None:
     """dx = a·h + w·(b·(x - mean) + e) of a row."""
     for c in range(mean.size):
-        dx[c] = a[c] * h[c] + w * (b[c] * minus(x[c], mean[c]) + e[c])
+        dx[c] = a[c] * h[c] + product(w, b[c] * minus(x[c], mean[c]) + e[c])
 
 
 @kernel

@@ -24,6 +24,7 @@ from .weighted_steps import (
     collect,
     floor_of,
     maps_of,
+    product,
     repeat_channels,
     spreads,
     strips_of,
@@ -113,7 +114,7 @@ def write_grad_row(h: Any, x: Any, w: Any, floor: Any, mean: Any, terms: Any, dx
     zero = x.dtype.type(0)
     a, b, e = terms[0], terms[1], terms[2]
     for c in range(x.size):
-        found = a[c] * h[c] + w[c] * (b[c] * minus(x[c], mean[c]) + e[c])
+        found = a[c] * h[c] + product(w[c], b[c] * minus(x[c], mean[c]) + e[c])
         dx[c] = found if w[c] > floor else zero
 
 

@@ -22,7 +22,7 @@ from .second import solve
 from .stream import CHUNK
 from .weighted_slabs import map_chunk
 from .weighted_slabs_grad import gate_chunk
-from .weighted_steps import floor_of
+from .weighted_steps import floor_of, product
 
 
 @kernel
@@ -71,7 +71,7 @@ def write_chunk(
         d = minus(x[i], mean) if w[i] > floor else zero
         a = u[i] if w[i] > floor else zero
         dg[i] = q * a + (r * d + s)
-        found = v * h[i] + w[i] * (b * a + (y * d + z))
+        found = v * h[i] + product(w[i], b * a + (y * d + z))
         dx[i] = found if w[i] > floor else zero
 
 

@@ -22,6 +22,7 @@ from .weighted_steps import (
     collect,
     floor_of,
     maps_of,
+    product,
     repeat_channels,
     spreads,
     strips_of,
@@ -54,7 +55,7 @@ def write_row(
     for c in range(x.size):
         d = minus(x[c], mean[c])
         first = q[c] * u[c] + (r[c] * d + s[c])
-        second = v[c] * h[c] + w[c] * (b[c] * u[c] + (y[c] * d + z[c]))
+        second = v[c] * h[c] + product(w[c], b[c] * u[c] + (y[c] * d + z[c]))
         dg[c] = first if w[c] > floor else zero
         dx[c] = second if w[c] > floor else zero
 

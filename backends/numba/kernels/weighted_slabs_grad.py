@@ -14,7 +14,7 @@ from ..compiler import driver, kernel
 from .arithmetic import RELU, affine, minus, slopes
 from .stream import CHUNK
 from .weighted_slabs import map_chunk
-from .weighted_steps import floor_of
+from .weighted_steps import floor_of, product
 
 
 @kernel
@@ -118,7 +118,7 @@ def write_chunk(
     """dx = a·h + w·(b·(x - mean) + e) of a chunk, 0 at padding."""
     zero = x.dtype.type(0)
     for i in range(x.size):
-        found = a * h[i] + w[i] * (b * minus(x[i], mean) + e)
+        found = a * h[i] + product(w[i], b * minus(x[i], mean) + e)
         dx[i] = found if w[i] > floor else zero
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..compiler import kernel, maker
+from ..compiler import kernel, maker, strict
 from .arithmetic import RELU, affine, minus
 
 RUN = 64
@@ -18,6 +18,12 @@ RUN = 64
 STRIPS = 16
 PIECE = 1 << 15
 """Elements of a strip at least."""
+
+
+@strict
+def product(a: Any, b: Any) -> Any:
+    """a·b, never contracted with a sum: of two products in a sum always the other one is."""
+    return a * b
 
 
 @kernel
