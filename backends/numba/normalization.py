@@ -1,53 +1,26 @@
 """Batch normalization by compiled kernels: overrides of the reference, by the same names.
 
-Inputs that no kernel takes (weights, masks, layer norm, empty arrays) go to the reference.
+Weights, masks, ghost batches and gates are the matter of `weighted`, layer norm that of `sample`;
+what no kernel takes, such as empty arrays, goes to the reference.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from tinygrad_bn.backend.normalization_plan import NormalizationPlan
 
-from ..numpy.normalization import NumPyNormalization
 from .kernels import estimate, rows, rows_grad, second, slabs, slabs_grad
 from .layout import Form, form_of
-
-_STAT: dict[str, Any] = {
-    "e": np.dtype(np.float32),
-    "f": np.dtype(np.float32),
-    "d": np.dtype(np.float64),
-}
+from .vectors import STAT as _STAT
+from .vectors import constant as _constant
+from .vectors import flat as _flat
+from .weighted import WeightedNormalization
 
 
-@functools.lru_cache(maxsize=64)
-def _constant(n: int, value: float, dtype: Any) -> Any:
-    """Stands for gamma or beta where there is none; only read."""
-    return np.full(n, value, dtype)
-
-
-def _flat(a: Any, n: int, value: float, dtype: Any) -> Any:
-    """A parameter or statistic as a vector."""
-    if a is None:
-        return _constant(n, value, dtype)
-    if a.ndim == 1 and a.dtype == dtype and a.flags.carray:
-        return a
-    return np.ascontiguousarray(a, dtype).reshape(-1)
-
-
-def _turned(form: Form, channels: int) -> Callable[[Any], Any]:
-    """From an array as kernels see it to slabs: rows (G, R, W) become (G, 1, C, R·W/C)."""
-    if not form.rows:
-        return lambda a: a
-    shape = form.shape[0], 1, -1, channels // form.shape[0]
-    return lambda a: np.ascontiguousarray(a.reshape(shape).swapaxes(2, 3))
-
-
-class NumbaNormalization(NumPyNormalization):
+class NumbaNormalization(WeightedNormalization):
     """The normalization methods of the reference; see there for arguments and formulas."""
 
     def batch_norm(
@@ -251,41 +224,38 @@ class NumbaNormalization(NumPyNormalization):
         *,
         plan: NormalizationPlan,
     ) -> tuple[Any, Any, Any]:
-        """All sums in one pass and both maps in another; rows are turned into slabs and back."""
+        """All sums in one pass and both maps in another; rows by the kernels that take weights."""
         form = None
-        if weights is None and u.dtype == g.dtype == x.dtype and not plan.folded:
+        if weights is None and u.dtype == g.dtype == x.dtype:
             form = form_of(x, plan)
-        if form is None:
+        if form is None or form.rows:
             return super().batch_norm_grad_grad(
                 u, v, t, g, x, mean, low, rstd, gamma, beta, weights, count, plan=plan
             )
         dtype, n = _STAT[x.dtype.char], form.parameters
         (dg, dg_seen), (dx, dx_seen) = form.empty(dtype), form.empty(dtype)
         dgamma = np.empty(mean.shape, dtype)
-        slabs_of = _turned(form, mean.size)
-        us, gs, xs = [slabs_of(form.view(a, dtype)) for a in (u, g, x)]
-        found = [np.empty_like(xs), np.empty_like(xs)] if form.rows else [dg_seen, dx_seen]
         second.second(
             x.size * 2,
-            us,
+            form.view(u, dtype),
             _flat(v, n, 0.0, dtype),
             _flat(t, n, 0.0, dtype),
-            gs,
-            xs,
+            form.view(g, dtype),
+            form.view(x, dtype),
             mean.reshape(-1),
             low.reshape(-1),
             rstd.reshape(-1),
             _flat(gamma, n, 1.0, dtype),
             _flat(beta, n, 0.0, dtype),
-            *found,
+            dg_seen,
+            dx_seen,
             dgamma.reshape(-1),
             form.center,
             form.act,
             form.slope,
         )
-        if form.rows:
-            for out, turned in zip((dg_seen, dx_seen), found, strict=True):
-                out.reshape(len(turned), -1, turned.shape[2])[:] = turned[:, 0].swapaxes(1, 2)
+        if plan.folded:
+            dgamma = self._as(self._sum(dgamma, plan.folded), dtype)
         return form.narrow(dg, g.dtype), form.narrow(dx, x.dtype), dgamma
 
     def advance_estimate(

@@ -13,7 +13,22 @@ from typing import Any
 import numpy as np
 
 from ..compiler import Driver
-from . import rows, rows_grad, second, slabs, slabs_grad
+from . import (
+    rows,
+    rows_grad,
+    sample,
+    sample_grad,
+    sample_second,
+    second,
+    slabs,
+    slabs_grad,
+    weighted_rows,
+    weighted_rows_grad,
+    weighted_second,
+    weighted_second_rows,
+    weighted_slabs,
+    weighted_slabs_grad,
+)
 
 Arguments = Iterator[tuple[Any, ...]]
 
@@ -53,3 +68,55 @@ for _kernel in (rows.statistics, rows.write, rows.forward, rows_grad.backward):
     _declare(_kernel, _ROWS)
 for _kernel in (slabs.statistics, slabs.write, slabs.forward, slabs_grad.backward, second.second):
     _declare(_kernel, _SLABS)
+
+
+def _declare_weighted(driver: Driver, shapes: tuple[tuple[int, ...], ...]) -> None:
+    """Examples of weighted batch norm: a mask for all channels, then weights of each number's own,
+    with relu and a residual."""
+    names = list(inspect.signature(driver.__wrapped__).parameters)
+
+    @driver.examples
+    def _(rng: Any, dtype: Any) -> Arguments:
+        for shape in shapes:
+            for act, width in ((0, 1), (1, shape[2])):
+                arguments = _normalization(rng, dtype, shape)
+                weights = rng.uniform(-0.5, 1.0, (*shape[:2], width, *shape[3:]))
+                arguments |= {"w": np.maximum(weights, 0.0).astype(dtype), "masked": 1 - act}
+                arguments |= {"act": act, "slope": 0.0, "add": act}
+                arguments |= {"n": rng.uniform(100.0, 200.0, shape[0] * shape[2])}
+                yield tuple([arguments[name] for name in names])
+
+
+for _kernel in (weighted_rows.statistics, weighted_rows.write):
+    _declare_weighted(_kernel, _ROWS)
+for _kernel in (
+    weighted_rows_grad.gate,
+    weighted_rows_grad.backward,
+    weighted_second_rows.second,
+):
+    _declare_weighted(_kernel, _ROWS)
+for _kernel in (weighted_slabs.statistics, weighted_slabs.forward, weighted_second.second):
+    _declare_weighted(_kernel, _SLABS[:2])
+for _kernel in (weighted_slabs_grad.gate, weighted_slabs_grad.backward):
+    _declare_weighted(_kernel, _SLABS[:2])
+
+
+def _declare_sample(driver: Driver, shapes: tuple[tuple[int, ...], ...]) -> None:
+    """Examples of layer and group norm, from shapes (M, Q, D, S): see `sample` of the backend."""
+    names = list(inspect.signature(driver.__wrapped__).parameters)
+
+    @driver.examples
+    def _(rng: Any, dtype: Any) -> Arguments:
+        for samples, groups, wide, run in shapes:
+            arguments = _normalization(rng, dtype, (samples, 1, groups, wide * run))
+            parameters = rng.standard_normal((6, groups, wide)).astype(dtype)
+            names_of = ("gamma", "beta", "v", "t", "dgamma", "dbeta")
+            arguments |= {n: p.copy() for n, p in zip(names_of, parameters, strict=True)}
+            for name in ("x", "g", "u", "y", "dx", "dg"):
+                arguments[name] = arguments[name].reshape(samples, groups, wide * run)
+            yield tuple([arguments[name] for name in names])
+
+
+for _kernel in (sample.forward, sample.statistics, sample_grad.backward):
+    _declare_sample(_kernel, ((300, 1, 1100, 1), (40, 3, 5, 60)))
+_declare_sample(sample_second.second, ((300, 1, 1100, 1), (40, 3, 50, 1)))

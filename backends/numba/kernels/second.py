@@ -1,4 +1,4 @@
-"""The gradient of batch norm's gradient, for x of shape (G, N, C, L); rows are turned into slabs.
+"""The gradient of batch norm's gradient, for x of shape (G, N, C, L).
 
 Everything that couples the elements of a channel is one of five sums over it, so one pass over
 u, g and x finds them, and a second one writes both results. With d = x - mean - low, h = g·act′:
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..compiler import driver, kernel
+from ..compiler import driver, kernel, strict
 from .arithmetic import RELU, affine, minus
 from .stream import CHUNK
 
@@ -68,7 +68,7 @@ def gate_in_place(
         h[i] = h[i] if z > zero else (zero if relu else h[i] * below)
 
 
-@kernel
+@strict
 def solve(
     sums: Any, n: Any, center: Any, rstd: Any, gamma: Any, low: Any, v: Any, t: Any, terms: Any
 ) -> Any:

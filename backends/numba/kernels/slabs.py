@@ -16,14 +16,8 @@ import numpy as np
 from numba import prange
 
 from ..compiler import driver, kernel
-from .arithmetic import (
-    RELU,
-    affine,
-    centred_statistics,
-    is_far,
-    minus,
-    uncentred_statistics,
-)
+from .arithmetic import RELU, affine, is_far, minus
+from .moments import store_centred, store_uncentred
 from .stream import CHUNK, is_large, settle, store
 
 STRETCH = 3072
@@ -93,18 +87,14 @@ def bundle_statistics(
     for c in range(lo, hi):
         total, shift, i = totals[c - lo], shifts[c - lo], at + c
         if not center:
-            stats[0, i], stats[1, i], stats[2, i], stats[3, i] = uncentred_statistics(
-                total[1], size, eps, x
-            )
+            store_uncentred(total[1], size, eps, stats, i)
             continue
         if is_far(total[0], total[1], size):
             shift = x.dtype.type(shift + total[0] / size)
             total[:] = 0
             for n in range(x.shape[1]):
                 add_run(x[k, n, c], shift, total)
-        stats[0, i], stats[1, i], stats[2, i], stats[3, i] = centred_statistics(
-            total[0], total[1], size, shift, eps, x
-        )
+        store_centred(total[0], total[1], size, shift, eps, stats, i)
 
 
 @kernel

@@ -1,0 +1,30 @@
+"""Parameters and statistics of a normalization, and its constants, as kernels take them."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+STAT: dict[str, Any] = {
+    "e": np.dtype(np.float32),
+    "f": np.dtype(np.float32),
+    "d": np.dtype(np.float64),
+}
+ACTIVATION = {None: 0, "relu": 1, "leaky_relu": 2}
+
+
+@functools.lru_cache(maxsize=64)
+def constant(n: int, value: float, dtype: Any) -> Any:
+    """Stands for gamma or beta where there is none; only read."""
+    return np.full(n, value, dtype)
+
+
+def flat(a: Any, n: int, value: float, dtype: Any) -> Any:
+    """A parameter or statistic as a vector."""
+    if a is None:
+        return constant(n, value, dtype)
+    if a.ndim == 1 and a.dtype == dtype and a.flags.carray:
+        return a
+    return np.ascontiguousarray(a, dtype).reshape(-1)
