@@ -108,7 +108,7 @@ class Distinct(CompilerBase):
         return [DefaultPassBuilder.define_nopython_pipeline(self.state)]
 
 
-class _Part(JITCodeLibrary):  # type: ignore[misc]
+class _Part(JITCodeLibrary):
     """Code that becomes part of other code, and is optimized and made machine code there.
 
     Numba does both for every function on its own, and again for what it is inlined into: with

@@ -39,7 +39,7 @@ WIDTH = 256 if llvmlite.binding.get_host_cpu_features().get("avx512f") else 64
 The largest kernel holds seven values at once."""
 
 
-class Lanes(types.Type):  # type: ignore[misc]
+class Lanes(types.Type):
     """The type of a value, of floating-point numbers."""
 
     def __init__(self, dtype: Any) -> None:
@@ -49,13 +49,13 @@ class Lanes(types.Type):  # type: ignore[misc]
 
 
 @register_model(Lanes)
-class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]
+class _LanesModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Any) -> None:
         element = manager.lookup(kind.dtype).get_value_type()
         super().__init__(manager, kind, ir.VectorType(element, kind.count))
 
 
-class _Elementwise(AbstractTemplate):  # type: ignore[misc]
+class _Elementwise(AbstractTemplate):
     """Types of an operator: two values of one type give a third."""
 
     def generic(self, arguments: Any, keywords: Any) -> Any:
@@ -98,7 +98,8 @@ def _load(typing_context: Any, row: Any, column: Any) -> Any:
     lanes = Lanes(row.dtype)
 
     def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
-        address = _address(context, builder, sig.args[0], *arguments, lanes)
+        at, place = arguments
+        address = _address(context, builder, sig.args[0], at, place, lanes)
         return builder.load(address, align=_bytes(context, sig.args[0]))
 
     return lanes(row, types.intp), generate
@@ -201,7 +202,13 @@ def multiply_add(a: Any, b: Any, c: Any) -> Any:
 
 if COMPILED:  # what stands above is for the interpreter
     lanes = exact(lanes)
-    load, filled = _load, _filled
-    store, stream = _storing(None, False), _storing(LINE, True)
-    where_positive, where_not_positive = _choosing(">"), _choosing("<=")
-    multiply_add = _multiply_add
+    _compiled: list[Any] = [
+        _load,
+        _storing(None, False),
+        _storing(LINE, True),
+        _filled,
+        _multiply_add,
+        _choosing(">"),
+        _choosing("<="),
+    ]
+    load, store, stream, filled, multiply_add, where_positive, where_not_positive = _compiled

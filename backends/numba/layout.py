@@ -30,7 +30,7 @@ FEW = 64
 """Rows that are left as they are."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Form:
     """How arrays of one shape and memory layout are handed to kernels.
 

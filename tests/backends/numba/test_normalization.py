@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from tinygrad_bn.backends.numba import compiler
 from tinygrad_bn.backends.numba.layout import form_of
 
 import tinygrad_bn as tg
@@ -100,6 +101,39 @@ def test_every_form(shape, axis, dtype):
     compare(shape, axis, dtype, affine=False)
     compare(shape, axis, dtype, activation="relu")
     compare(shape, axis, dtype, activation="leaky_relu", slope=0.2, residual=True)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("shape", "axis"),
+    [
+        ((70, 130), 1),  # the last tile overlaps the one before
+        ((67, 512), 1),  # rows that begin within a line of the cache
+        ((9, 6, 49), 1),  # short runs, walked in bundles
+        ((3, 70, 21), 1),  # bundles, the last one smaller
+    ],
+    ids=str,
+)
+def test_tiles_and_bundles(shape, axis, dtype):
+    for options in ({}, {"activation": "relu"}, {"activation": "leaky_relu", "residual": True}):
+        compare(shape, axis, dtype, **options)
+
+
+@pytest.mark.skipif(not compiler.COMPILED, reason="takes minutes as plain Python")
+@pytest.mark.parametrize(
+    ("shape", "axis"),
+    [
+        ((1700, 1024), 1),  # rows of a page
+        ((26000, 64), 1),  # a row is a tile
+        ((13001, 130), 1),  # rows that fill no lines: ordinary stores
+        ((130, 250, 50), 1),  # bundles whose runs share lines
+        ((3, 17, 34000), 1),  # a run of many chunks
+    ],
+    ids=str,
+)
+def test_results_that_go_past_the_caches(shape, axis):
+    for options in ({}, {"activation": "relu"}, {"activation": "relu", "residual": True}):
+        compare(shape, axis, "float32", **options)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
