@@ -1,8 +1,8 @@
 """How kernels are compiled: at first call, without the interpreter lock, kept on disk.
 
 `kernel` makes a function that other kernels call, `exact` one whose sums are not reordered, and
-`strict` one whose products are not contracted either; none may create an array, which is what
-`maker` is for, nor return one.
+`strict` one whose products are not contracted either; `walk` makes one that has no arithmetic of
+its own. None may create an array, which is what `maker` is for, nor return one.
 `driver` makes one that Python calls, as `fn(work, *arguments)`: its source has loops over `prange`,
 and it is compiled serially and, when that is first wanted, in parallel. The two give the same bits
 for any number of threads, so the iterations of a `prange` loop must be independent: no sum over
@@ -109,17 +109,7 @@ class Distinct(CompilerBase):
 
 
 class _Part(JITCodeLibrary):
-    """Code that becomes part of other code, and is optimized and made machine code there.
-
-    Numba does both for every function on its own, and again for what it is inlined into: with
-    kernels that call kernels that call kernels most of the time would go into that.
-    """
-
-    def _optimize_functions(self, ll_module: Any) -> None:
-        ll_module.data_layout = self._codegen._data_layout
-
-    def _optimize_final_module(self) -> None:
-        pass
+    """Code that becomes part of other code, and is made machine code there alone."""
 
     def _finalize_final_module(self) -> None:
         self._finalize_dynamic_globals()
@@ -134,14 +124,32 @@ class _Part(JITCodeLibrary):
         """Python does not call this code."""
 
 
+class _Raw(_Part):
+    """A part that is not optimized on its own either."""
+
+    def _optimize_functions(self, ll_module: Any) -> None:
+        ll_module.data_layout = self._codegen._data_layout
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+
 class _Inlined(Distinct):
     """The compiler of kernels that other kernels call."""
 
+    library: type[_Part] = _Part
+
     def define_pipelines(self) -> list[Any]:
-        """The usual passes, into a `_Part`."""
+        """The usual passes, into a library of the wanted kind."""
         codegen = self.state.targetctx.codegen()
-        self.state.library = _Part(codegen, self.state.func_id.func_qualname)
+        self.state.library = self.library(codegen, self.state.func_id.func_qualname)
         return super().define_pipelines()
+
+
+class _InlinedRaw(_Inlined):
+    """The same for those that nothing is lost on before they are inlined."""
+
+    library = _Raw
 
 
 class _Dispatcher(CPUDispatcher):
@@ -187,7 +195,7 @@ def exact(function: Callable[..., Any]) -> Any:
 
     Without it LLVM may turn (x - mean) - low into x - (mean + low), which loses what low is for.
     """
-    return _inner(function, OPTIONS | {"fastmath": {"contract"}, "_nrt": False})
+    return _inner(function, OPTIONS | {"fastmath": {"contract"}, "_nrt": False}, _InlinedRaw)
 
 
 def strict(function: Callable[..., Any]) -> Any:
@@ -196,7 +204,17 @@ def strict(function: Callable[..., Any]) -> Any:
     In a·b + c·d either product may be contracted with the sum, and which one depends on the code
     around it, so that the two forms of a driver could differ in the last bit.
     """
-    return _inner(function, OPTIONS | {"fastmath": False, "_nrt": False})
+    return _inner(function, OPTIONS | {"fastmath": False, "_nrt": False}, _InlinedRaw)
+
+
+def walk(function: Callable[..., Any]) -> Any:
+    """A kernel that hands parts of arrays to others and does no arithmetic on floats itself.
+
+    It is optimized within what it is inlined into. A `kernel` is so on its own before: its sums are
+    put into vectors in the same way whatever it is part of, and the two forms of a driver have the
+    same bits. For kernels that call kernels that call kernels that would be most of the work.
+    """
+    return _inner(function, OPTIONS | {"_nrt": False}, _InlinedRaw)
 
 
 def driver(function: Callable[..., Any]) -> Driver:
@@ -274,11 +292,11 @@ class InterpretedDriver(Driver):
             return self.serial(*arguments)
 
 
-def _inner(function: Any, options: dict[str, Any]) -> Any:
+def _inner(function: Any, options: dict[str, Any], compiler: type[_Inlined] = _Inlined) -> Any:
     if not COMPILED:
         return function
     options = options | {"no_cpython_wrapper": True, "forceinline": True}
-    return _Inner(_twin(function, options), targetoptions=options, pipeline_class=_Inlined)
+    return _Inner(_twin(function, options), targetoptions=options, pipeline_class=compiler)
 
 
 def _compiled(function: Any, options: dict[str, Any]) -> Any:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..compiler import exact, kernel
+from ..compiler import exact
 
 RELU = 1
 """The number of relu among activations; 0 is none, any other leaky_relu."""
@@ -34,20 +34,20 @@ def split(shift: Any, rest: Any, like: Any) -> Any:
     return mean, number((shift - mean) + rest)
 
 
-@kernel
+@exact
 def inverse_root(var: Any, eps: Any) -> Any:
     """(var + eps)^(-1/2), and 0 where that is a division by zero."""
     shifted = var + eps
     return 1.0 / math.sqrt(math.inf if shifted == 0.0 else shifted)
 
 
-@kernel
+@exact
 def is_far(first: Any, second: Any, n: Any) -> Any:
     """Whether the shift of sums lies more than a standard deviation from the mean."""
     return 2.0 * first * first > second * n
 
 
-@kernel
+@exact
 def centred_statistics(first: Any, second: Any, n: Any, shift: Any, eps: Any, like: Any) -> Any:
     """(mean, low, var, rstd) from Σ(x - shift) and Σ(x - shift)², in the dtype of `like`."""
     number, rest = like.dtype.type, first / n
@@ -57,7 +57,7 @@ def centred_statistics(first: Any, second: Any, n: Any, shift: Any, eps: Any, li
     return mean, low, var, number(inverse_root(var, eps))
 
 
-@kernel
+@exact
 def uncentred_statistics(second: Any, n: Any, eps: Any, like: Any) -> Any:
     """The same about 0: no mean, var the mean square."""
     number = like.dtype.type
@@ -65,7 +65,7 @@ def uncentred_statistics(second: Any, n: Any, eps: Any, like: Any) -> Any:
     return number(0.0), number(0.0), var, number(inverse_root(var, eps))
 
 
-@kernel
+@exact
 def affine(mean: Any, low: Any, rstd: Any, gamma: Any, beta: Any, c: Any, k: Any, like: Any) -> Any:
     """(mean, scale, offset) of statistic c with parameter k, in the dtype of `like`."""
     scale = rstd[c] * gamma[k]
@@ -74,7 +74,7 @@ def affine(mean: Any, low: Any, rstd: Any, gamma: Any, beta: Any, c: Any, k: Any
     return number(mean[c]), number(scale), number(offset)
 
 
-@kernel
+@exact
 def slopes(low: Any, rstd: Any, gamma: Any, s0: Any, s1: Any, n: Any, center: Any) -> Any:
     """(a, b, e) of dx = a·g + b·(x - mean) + e, from s0 = Σg and s1 = Σ g·(x - mean - low)."""
     scale = rstd * gamma

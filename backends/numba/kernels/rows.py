@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..compiler import driver, kernel, maker, strict
+from ..compiler import driver, kernel, maker, strict, walk
 from ..lanes import (
     filled,
     lanes,
@@ -57,13 +57,13 @@ LARGE = 6 << 20
 """Bytes of a result from which on it is not kept in the caches."""
 
 
-@kernel
+@walk
 def strips_of(x: Any) -> Any:
     """How many strips (R, W) falls into."""
     return max(1, min(STRIPS, x.size // PIECE, x.shape[0]))
 
 
-@kernel
+@walk
 def skew(x: Any) -> Any:
     """Columns of wide rows before their first whole line of the cache; a register that is loaded
     from two lines takes twice as long."""
@@ -72,7 +72,7 @@ def skew(x: Any) -> Any:
     return -x.ctypes.data % LINE // x.itemsize
 
 
-@kernel
+@walk
 def tiles_of(x: Any) -> Any:
     """How many tiles a row falls into; 0 if it is narrower than one."""
     width, wide, before = x.shape[1], lanes(x), skew(x)
@@ -81,7 +81,7 @@ def tiles_of(x: Any) -> Any:
     return (width - before + wide - 1) // wide + (before > 0)
 
 
-@kernel
+@walk
 def column(x: Any, tile: Any) -> Any:
     """Where a tile begins."""
     before = skew(x)
@@ -90,7 +90,7 @@ def column(x: Any, tile: Any) -> Any:
     return max(0, min(before + tile * lanes(x), x.shape[1] - lanes(x)))
 
 
-@kernel
+@walk
 def goes_past(y: Any) -> bool:
     """Whether results (R, W) are written past the caches: large ones whose tiles fill lines."""
     whole = y.shape[1] * y.itemsize % LINE == 0 and y.shape[1] >= lanes(y)
@@ -129,7 +129,7 @@ def add_row(x: Any, shift: Any, first: Any, second: Any) -> None:
         second[c] += d * d
 
 
-@kernel
+@walk
 def sum_run(x: Any, shift: Any, sums: Any) -> None:
     """The sums of a run of rows, whatever `sums` held."""
     for tile in range(tiles_of(x)):
@@ -148,7 +148,7 @@ def gather(sums: Any, total: Any, more: Any) -> None:
             total[i, c] = total[i, c] + sums[i, c] if more else sums[i, c]
 
 
-@kernel
+@walk
 def add_strip(x: Any, shift: Any, sums: Any, total: Any) -> None:
     """The sums of the rows of a strip, in float64; `sums` is scratch."""
     for start in range(0, x.shape[0], RUN):
@@ -376,7 +376,7 @@ def write_active_tile(
             store(y[r], c, z)
 
 
-@kernel
+@walk
 def write_run(
     x: Any, maps: Any, residual: Any, add: Any, y: Any, act: Any, slope: Any, past: Any
 ) -> None:
@@ -396,7 +396,7 @@ def write_run(
                 activate(y[r], act, slope)
 
 
-@kernel
+@walk
 def run_of(rows: Any, strips: Any, t: Any, i: Any, past: Any) -> Any:
     """(first, behind the last) of run i of strip t, as they are written: in reverse if `past`."""
     lo, hi = rows * t // strips, rows * (t + 1) // strips
@@ -405,13 +405,13 @@ def run_of(rows: Any, strips: Any, t: Any, i: Any, past: Any) -> Any:
     return lo + i * RUN, min(hi, lo + (i + 1) * RUN)
 
 
-@kernel
+@walk
 def runs_of(rows: Any, strips: Any, t: Any) -> Any:
     """How many runs strip t has."""
     return (rows * (t + 1) // strips - rows * t // strips + RUN - 1) // RUN
 
 
-@kernel
+@walk
 def write_strip(
     x: Any,
     t: Any,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..compiler import driver, kernel, maker, strict
+from ..compiler import driver, kernel, maker, strict, walk
 from ..lanes import filled, load, multiply_add, store, stream, where_positive
 from .arithmetic import RELU, minus, slopes
 from .rows import (
@@ -105,7 +105,7 @@ def add_grad_row(g: Any, x: Any, mean: Any, first: Any, second: Any) -> None:
         second[c] += g[c] * minus(x[c], mean[c])
 
 
-@kernel
+@walk
 def sum_narrow(
     g: Any,
     x: Any,
@@ -128,7 +128,7 @@ def sum_narrow(
         add_grad_row(h, x[r], maps[0], sums[0], sums[1])
 
 
-@kernel
+@walk
 def sum_strip(
     g: Any,
     x: Any,
@@ -187,7 +187,7 @@ def write_grad_row(g: Any, x: Any, dx: Any, mean: Any, a: Any, b: Any, e: Any) -
         dx[c] = a[c] * g[c] + (b[c] * minus(x[c], mean[c]) + e[c])
 
 
-@kernel
+@walk
 def write_grad_run(
     g: Any, x: Any, maps: Any, terms: Any, act: Any, slope: Any, row: Any, dx: Any, past: Any
 ) -> None:
@@ -203,7 +203,7 @@ def write_grad_run(
             write_grad_row(h, x[r], dx[r], maps[0], terms[0], terms[1], terms[2])
 
 
-@kernel
+@walk
 def write_grad_strip(
     g: Any,
     x: Any,

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..compiler import driver, kernel
+from ..compiler import driver, kernel, walk
 from .arithmetic import RELU, affine, is_far, minus
 from .moments import store_centred, store_uncentred
 from .stream import CHUNK, is_large, settle, store
@@ -28,7 +28,7 @@ BUNDLES = 16
 # A chunk is also what is summed in the dtype of x: a few dozen terms for each lane of a vector.
 
 
-@kernel
+@walk
 def bundle_of(x: Any) -> Any:
     """How many neighbouring channels are walked side by side; it depends on the shape alone."""
     channels, length = x.shape[2], x.shape[3]
@@ -36,7 +36,7 @@ def bundle_of(x: Any) -> Any:
     return max(1, min((STRETCH + length - 1) // length, few, channels))
 
 
-@kernel
+@walk
 def bundles_of(x: Any) -> Any:
     """How many bundles a group has."""
     return (x.shape[2] + bundle_of(x) - 1) // bundle_of(x)
@@ -124,7 +124,7 @@ def write_sum(
         y[i] = (zero if relu else z * below) if z <= zero else z
 
 
-@kernel
+@walk
 def write_run(
     x: Any,
     y: Any,
@@ -168,19 +168,19 @@ def bundle_maps(
         )
 
 
-@kernel
+@walk
 def piece_of(x: Any) -> Any:
     """How much of a run is written at once: all of it where several lie side by side."""
     return x.shape[3] if bundle_of(x) > 1 else min(CHUNK, x.shape[3])
 
 
-@kernel
+@walk
 def room_for(x: Any, out: Any) -> Any:
     """Elements of a buffer for what is written at once; none where results stay in the caches."""
     return bundle_of(x) * piece_of(x) if is_large(out) else 0
 
 
-@kernel
+@walk
 def write_bundle(
     x: Any,
     k: Any,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..compiler import driver, kernel
+from ..compiler import driver, kernel, walk
 from .arithmetic import RELU, minus, slopes
 from .slabs import bundle_maps, bundle_of, bundles_of, piece_of, room_for
 from .stream import CHUNK, settle, store
@@ -144,7 +144,7 @@ def write_both(
         dx[i] = a * passed + (b * d + e)
 
 
-@kernel
+@walk
 def write_grad_run(
     g: Any,
     x: Any,
@@ -169,7 +169,7 @@ def write_grad_run(
         write_plain(g, x, dx, mean, a, b, e)
 
 
-@kernel
+@walk
 def write_grad_bundle(
     g: Any,
     x: Any,

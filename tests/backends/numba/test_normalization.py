@@ -131,7 +131,7 @@ def test_tiles_and_bundles(shape, axis, dtype):
     ],
     ids=str,
 )
-def test_results_that_go_past_the_caches(shape, axis):
+def test_large_results(shape, axis):
     for options in ({}, {"activation": "relu"}, {"activation": "relu", "residual": True}):
         compare(shape, axis, "float32", **options)
 
