@@ -12,8 +12,8 @@ taken in tiles, a tile as wide as its sums fit into registers:
 adds up the columns c, c + 1, …, c + `lanes(x)` - 1. Each lane is a column of its own, so how many
 there are leaves no trace in the results. Run as plain Python, a value is a NumPy array.
 
-On two cores of an AMD EPYC, batch norm forward and backward of (1024, 1024) took 0.44 ms with sums
-in memory, four rows at a time, and takes 0.28 ms; copies of the same bytes take 0.19 ms.
+On two cores of an AMD EPYC, the sums of (1024, 1024) took 0.08 ms in memory, four rows at a time,
+and take 0.05 ms; reading it takes 0.02 ms.
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@ runs of `RUN` rows, and a run in tiles of columns (`lanes`), the last of which o
 before where the width asks for it: it computes the same numbers again. Rows that are narrower than
 a tile are walked one by one.
 
-Results too large for the caches are written past them, and in reverse: what was read last is still
-there. Forward and backward of (65536, 64) took 3.2 ms with ordinary stores and four streams of rows
-a quarter of a strip apart, and takes 1.7 ms.
+Results too large for the caches are written past them, the runs of a strip in reverse: what was
+read last is still there. On two cores of an AMD EPYC forward and backward of (65536, 64) took
+3.3 ms with sums in memory and ordinary stores, and takes 2.3 ms.
 """
 
 from __future__ import annotations
