@@ -258,6 +258,10 @@ class Driver:
         finally:
             threads.leave()
 
+    def for_work(self, work: int) -> Callable[..., Any]:
+        """What `driver(work, …)` calls, without its detour where that is the serial form."""
+        return self.serial if work < SERIAL_BELOW else functools.partial(self, work)
+
     @property
     def title(self) -> str:
         """Its module and the name under which the module has it: 'softmax.cross_entropy'."""
@@ -284,12 +288,11 @@ class InterpretedDriver(Driver):
 
     def __init__(self, function: Callable[..., Any]) -> None:
         functools.update_wrapper(self, function)
-        self.serial = self.parallel = function
+        self.serial = self.parallel = np.errstate(all="ignore")(function)
         self._examples = None
 
     def __call__(self, work: int, *arguments: Any) -> Any:
-        with np.errstate(all="ignore"):
-            return self.serial(*arguments)
+        return self.serial(*arguments)
 
 
 def _inner(function: Any, options: dict[str, Any], compiler: type[_Inlined] = _Inlined) -> Any:

@@ -39,8 +39,7 @@ class NumbaNormalization(WeightedNormalization):
         statistics = np.empty((4, *form.kept), dtype)
         stats = statistics.reshape(4, -1)
         kernels = rows if form.rows else slabs
-        kernels.forward(
-            x.size,
+        kernels.forward.for_work(x.size)(
             seen,
             gamma,
             beta,
@@ -183,8 +182,7 @@ class NumbaNormalization(WeightedNormalization):
             dx, out = form.empty(dtype, seen, gates)
         dgamma, dbeta = np.empty(mean.shape, dtype), np.empty(mean.shape, dtype)
         kernels = rows_grad if form.rows else slabs_grad
-        kernels.backward(
-            x.size,
+        kernels.backward.for_work(x.size)(
             cotangent,
             seen,
             added,

@@ -16,7 +16,7 @@ from tinygrad_bn.backend.normalization_plan import NormalizationPlan
 from ..numpy.normalization import NumPyNormalization
 from .kernels import sample, sample_grad, sample_second
 from .memory import empty
-from .vectors import STAT, flat
+from .vectors import STAT, constant, flat
 
 SHORT = 32
 """Neighbours that share parameters, from which on there is a loop for them."""
@@ -76,6 +76,14 @@ class _Rows:
         if self.times > 1:
             a = a.reshape(-1, self.times).sum(1, dtype=np.float64).astype(self.dtype)
         return a.reshape([self.shape[axis] for axis in plan.param_axis])
+
+
+def _centres(mean: Any, low: Any, plan: NormalizationPlan) -> tuple[Any, Any]:
+    """mean and low as kernels see them, which always subtract: 0 for a plan that does not centre,
+    whatever they hold."""
+    if plan.center:
+        return mean.reshape(-1), low.reshape(-1)
+    return constant(mean.size, 0.0, mean.dtype), constant(mean.size, 0.0, mean.dtype)
 
 
 class SampleNormalization(NumPyNormalization):
@@ -152,8 +160,7 @@ class SampleNormalization(NumPyNormalization):
             x.size,
             rows.view(g),
             rows.view(x),
-            mean.reshape(-1),
-            low.reshape(-1),
+            *_centres(mean, low, plan),
             rstd.reshape(-1),
             rows.parameter(gamma, 1.0),
             dx,
@@ -198,8 +205,7 @@ class SampleNormalization(NumPyNormalization):
             rows.parameter(t, 0.0),
             rows.view(g),
             rows.view(x),
-            mean.reshape(-1),
-            low.reshape(-1),
+            *_centres(mean, low, plan),
             rstd.reshape(-1),
             rows.parameter(gamma, 1.0),
             dg,

@@ -12,6 +12,8 @@ from ..backend.normalization_plan import NormalizationPlan
 
 def check_input(name: str, x: Any) -> Any:
     x = x if isinstance(x, Variable) else ops.asarray(x)
+    if x._data.dtype is x._backend.usual:  # real floating point
+        return x
     if x._data.dtype not in x._backend.floating or x.dtype.kind != "f":
         raise TypeError(f"{name}: x must be real floating point, got dtype {x.dtype.name}")
     return x
