@@ -11,13 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_bn.backend.reference_affine import AffineReference
 from tinygrad_bn.backend.reference_linalg import LinalgReference
 
 from .place import Place
 
 
-class CuPyLinalg(AffineReference, LinalgReference):
+class CuPyLinalg(LinalgReference):
     """Overrides by the names of the reference."""
 
     place: Place
@@ -38,16 +37,6 @@ class CuPyLinalg(AffineReference, LinalgReference):
         """CuPy's own; in a captured step a product that was planned beforehand."""
         products = self.place.products
         return self.xp.matmul(x1, x2) if products is None else products.matmul(x1, x2)
-
-    def linear(self, x: Any, weight: Any, bias: Any, *, activation: str | None = None) -> Any:
-        """As the reference, by `matmul`."""
-        out = self.matmul(x, self.matrix_transpose(weight))
-        if bias is not None:
-            if bias.dtype == out.dtype:
-                out += bias
-            else:
-                out = out + bias
-        return out if activation is None else getattr(self, activation)(out)
 
     def diagonal(self, x: Any, *, offset: int = 0) -> Any:
         """CuPy's own of the last two axes, a view."""

@@ -8,12 +8,12 @@ from typing import Any
 class AffineReference:
     """Matrix product, shift and activation in one call, so that a backend can fuse them."""
 
-    xp: Any
+    matmul: Any
+    matrix_transpose: Any
 
     def linear(self, x: Any, weight: Any, bias: Any, *, activation: str | None = None) -> Any:
         """act(x·weightᵀ + bias); `bias` may be None, `activation` names a method or is None."""
-        xp = self.xp
-        out = xp.matmul(x, xp.matrix_transpose(weight))
+        out = self.matmul(x, self.matrix_transpose(weight))
         if bias is not None:
             if bias.dtype == out.dtype:
                 out += bias  # the product is fresh memory
