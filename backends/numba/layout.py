@@ -17,11 +17,11 @@ import numpy as np
 from tinygrad_bn.backend.normalization_plan import NormalizationPlan
 
 from .memory import LEAST, empty
-from .vectors import ACTIVATION
 
 _MISSING = {"RK": 1, "KRK": 0, "R": 3, "KR": 2, "RKR": 1, "KRKR": 0}
 """How many leading lengths of a form a pattern leaves out: they are 1."""
 _ROWS = ("RK", "KRK")
+_ACTIVATION = {None: 0, "relu": 1, "leaky_relu": 2}
 WIDE = 64
 """Numbers of a row from which on it is not widened: a tile of `lanes`."""
 STRIDE = 256
@@ -144,7 +144,7 @@ def _form(
         plan.kept(shape),
         {letter: float(np.dtype(letter).type(plan.eps)) for letter in "fd"},
         int(plan.center),
-        ACTIVATION[plan.activation],
+        _ACTIVATION[plan.activation],
         plan.slope,
     )
 

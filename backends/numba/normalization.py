@@ -14,9 +14,7 @@ from tinygrad_bn.backend.normalization_plan import NormalizationPlan
 
 from .kernels import estimate, rows, rows_grad, second, slabs, slabs_grad
 from .layout import Form, form_of
-from .vectors import STAT as _STAT
-from .vectors import constant as _constant
-from .vectors import flat as _flat
+from .vectors import STAT, constant, flat
 from .weighted import WeightedNormalization
 
 
@@ -30,12 +28,12 @@ class NumbaNormalization(WeightedNormalization):
         form = None if weights is not None else form_of(x, plan)
         if form is None:
             return super().batch_norm(x, gamma, beta, residual, weights, plan=plan)
-        dtype = _STAT[x.dtype.char]
+        dtype = STAT[x.dtype.char]
         seen = form.view(x, dtype)
         added = seen if residual is None else form.view(residual, dtype)
         y, out = form.empty(dtype, seen, added)
         n = form.parameters
-        gamma, beta = _flat(gamma, n, 1.0, dtype), _flat(beta, n, 0.0, dtype)
+        gamma, beta = flat(gamma, n, 1.0, dtype), flat(beta, n, 0.0, dtype)
         statistics = np.empty((4, *form.kept), dtype)
         stats = statistics.reshape(4, -1)
         kernels = rows if form.rows else slabs
@@ -62,7 +60,7 @@ class NumbaNormalization(WeightedNormalization):
         form = None if weights is not None else form_of(x, plan)
         if form is None:
             return super().batch_statistics(x, weights, plan=plan)
-        dtype = _STAT[x.dtype.char]
+        dtype = STAT[x.dtype.char]
         statistics = np.empty((4, *form.kept), dtype)
         kernels = rows if form.rows else slabs
         kernels.statistics(
@@ -90,20 +88,20 @@ class NumbaNormalization(WeightedNormalization):
         form = form_of(x, plan)
         if form is None:
             return super().normalize_by(x, mean, var, gamma, beta, residual, plan=plan)
-        dtype, n = _STAT[x.dtype.char], form.parameters
+        dtype, n = STAT[x.dtype.char], form.parameters
         seen = form.view(x, dtype)
         added = seen if residual is None else form.view(residual, dtype)
         y, out = form.empty(dtype, seen, added)
-        rstd = _flat(self._rstd(var, plan.eps), n, 1.0, dtype)
+        rstd = flat(self._rstd(var, plan.eps), n, 1.0, dtype)
         kernels = rows if form.rows else slabs
         kernels.write(
             x.size,
             seen,
-            _flat(mean, n, 0.0, dtype),
-            _constant(mean.size, 0.0, dtype),
+            flat(mean, n, 0.0, dtype),
+            constant(mean.size, 0.0, dtype),
             rstd,
-            _flat(gamma, n, 1.0, dtype),
-            _flat(beta, n, 0.0, dtype),
+            flat(gamma, n, 1.0, dtype),
+            flat(beta, n, 0.0, dtype),
             added,
             int(residual is not None),
             out,
@@ -171,7 +169,7 @@ class NumbaNormalization(WeightedNormalization):
     ) -> tuple[Any, Any, Any, Any]:
         """(dx, dgamma, dbeta, h); h is None without a residual."""
         mean, low, rstd, gamma, beta = vectors
-        dtype, n = _STAT[x.dtype.char], form.parameters
+        dtype, n = STAT[x.dtype.char], form.parameters
         seen, cotangent = form.view(x, dtype), form.view(g, dtype)
         added, h, gates = seen, None, seen
         if residual is None:
@@ -190,8 +188,8 @@ class NumbaNormalization(WeightedNormalization):
             mean.reshape(-1),
             low.reshape(-1),
             rstd.reshape(-1),
-            _flat(gamma, n, 1.0, dtype),
-            _flat(beta, n, 0.0, dtype),
+            flat(gamma, n, 1.0, dtype),
+            flat(beta, n, 0.0, dtype),
             gates,
             out,
             dgamma.reshape(-1),
@@ -200,8 +198,7 @@ class NumbaNormalization(WeightedNormalization):
             form.act,
             form.slope,
         )
-        if plan.folded:
-            dgamma, dbeta = (self._as(self._sum(s, plan.folded), dtype) for s in (dgamma, dbeta))
+        dgamma, dbeta = self._folded(plan, dgamma, dbeta)
         dx = form.narrow(dx, x.dtype)
         return dx, dgamma, dbeta, None if h is None else form.narrow(h, x.dtype)
 
@@ -230,21 +227,21 @@ class NumbaNormalization(WeightedNormalization):
             return super().batch_norm_grad_grad(
                 u, v, t, g, x, mean, low, rstd, gamma, beta, weights, count, plan=plan
             )
-        dtype, n = _STAT[x.dtype.char], form.parameters
+        dtype, n = STAT[x.dtype.char], form.parameters
         (dg, dg_seen), (dx, dx_seen) = form.empty(dtype), form.empty(dtype)
         dgamma = np.empty(mean.shape, dtype)
         second.second(
             x.size * 2,
             form.view(u, dtype),
-            _flat(v, n, 0.0, dtype),
-            _flat(t, n, 0.0, dtype),
+            flat(v, n, 0.0, dtype),
+            flat(t, n, 0.0, dtype),
             form.view(g, dtype),
             form.view(x, dtype),
             mean.reshape(-1),
             low.reshape(-1),
             rstd.reshape(-1),
-            _flat(gamma, n, 1.0, dtype),
-            _flat(beta, n, 0.0, dtype),
+            flat(gamma, n, 1.0, dtype),
+            flat(beta, n, 0.0, dtype),
             dg_seen,
             dx_seen,
             dgamma.reshape(-1),
@@ -252,9 +249,7 @@ class NumbaNormalization(WeightedNormalization):
             form.act,
             form.slope,
         )
-        if plan.folded:
-            dgamma = self._as(self._sum(dgamma, plan.folded), dtype)
-        return form.narrow(dg, g.dtype), form.narrow(dx, x.dtype), dgamma
+        return form.narrow(dg, g.dtype), form.narrow(dx, x.dtype), *self._folded(plan, dgamma)
 
     def advance_estimate(
         self,

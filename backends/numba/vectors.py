@@ -1,4 +1,4 @@
-"""Parameters and statistics of a normalization, and its constants, as kernels take them."""
+"""Parameters and statistics of a normalization, and their dtypes, as kernels take them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ STAT: dict[str, Any] = {
     "f": np.dtype(np.float32),
     "d": np.dtype(np.float64),
 }
-ACTIVATION = {None: 0, "relu": 1, "leaky_relu": 2}
 
 
 @functools.lru_cache(maxsize=64)

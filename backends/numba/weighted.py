@@ -21,7 +21,6 @@ from .kernels import (
     weighted_slabs_grad,
 )
 from .sample import SampleNormalization
-from .vectors import ACTIVATION
 from .weighted_layout import Weighted
 
 
@@ -40,7 +39,7 @@ class WeightedNormalization(SampleNormalization):
         seen = None if weights is None else Weighted.of(x, weights, plan)
         if seen is None:
             return super().batch_norm(x, gamma, beta, residual, weights, plan=plan)
-        total, kept = seen.total(weights, plan), plan.kept(x.shape)
+        total, kept = seen.total(weights, plan), seen.form.kept
         statistics = np.empty((4, *kept), seen.dtype)
         y, out = seen.form.empty(seen.dtype)
         kernels = weighted_rows if seen.form.rows else weighted_slabs
@@ -55,10 +54,10 @@ class WeightedNormalization(SampleNormalization):
             *seen.added(residual),
             out,
             statistics.reshape(4, -1),
-            int(plan.center),
-            float(seen.dtype.type(plan.eps)),
-            ACTIVATION[plan.activation],
-            plan.slope,
+            seen.form.center,
+            seen.form.eps[seen.dtype.char],
+            seen.form.act,
+            seen.form.slope,
         )
         mean, low, var, rstd = statistics
         count = total.astype(seen.dtype).reshape(kept)
@@ -71,7 +70,7 @@ class WeightedNormalization(SampleNormalization):
         seen = None if weights is None else Weighted.of(x, weights, plan)
         if seen is None:
             return super().batch_statistics(x, weights, plan=plan)
-        total, kept = seen.total(weights, plan), plan.kept(x.shape)
+        total, kept = seen.total(weights, plan), seen.form.kept
         statistics = np.empty((4, *kept), seen.dtype)
         kernels = weighted_rows if seen.form.rows else weighted_slabs
         kernels.statistics(
@@ -79,8 +78,8 @@ class WeightedNormalization(SampleNormalization):
             seen.x,
             seen.weights,
             np.where(total == 0, 1.0, total),
-            int(plan.center),
-            float(seen.dtype.type(plan.eps)),
+            seen.form.center,
+            seen.form.eps[seen.dtype.char],
             statistics.reshape(4, -1),
         )
         mean, low, var, _ = statistics
@@ -123,8 +122,8 @@ class WeightedNormalization(SampleNormalization):
             seen.vector(gamma, 1.0),
             seen.vector(beta, 0.0),
             out,
-            ACTIVATION[plan.activation],
-            plan.slope,
+            seen.form.act,
+            seen.form.slope,
         )
         return seen.form.narrow(h, g.dtype)
 
@@ -213,9 +212,9 @@ class WeightedNormalization(SampleNormalization):
             out,
             dgamma.reshape(-1),
             dbeta.reshape(-1),
-            int(plan.center),
-            ACTIVATION[plan.activation],
-            plan.slope,
+            seen.form.center,
+            seen.form.act,
+            seen.form.slope,
         )
         return dx, *self._folded(plan, dgamma, dbeta), h
 
@@ -273,8 +272,8 @@ class WeightedNormalization(SampleNormalization):
             dg_seen,
             dx_seen,
             dgamma.reshape(-1),
-            int(plan.center),
-            ACTIVATION[plan.activation],
-            plan.slope,
+            seen.form.center,
+            seen.form.act,
+            seen.form.slope,
         )
         return form.narrow(dg, g.dtype), form.narrow(dx, x.dtype), *self._folded(plan, dgamma)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,8 +25,7 @@ LEAST = 32
 @functools.lru_cache(maxsize=1024)
 def _unmasked(plan: NormalizationPlan) -> NormalizationPlan:
     """The plan without its mask: padding is a matter of values, not of the form of arrays."""
-    given = {f.name: getattr(plan, f.name) for f in fields(plan) if f.init}
-    return NormalizationPlan(**given | {"masked": False})
+    return replace(plan, masked=False)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 from ..refusal import check_integer, check_number
 
@@ -138,5 +138,4 @@ def _axes(name: str, axis: int | tuple[int, ...], ndim: int) -> tuple[int, ...]:
 @functools.lru_cache(maxsize=1024)
 def linear_plan(plan: NormalizationPlan) -> NormalizationPlan:
     """The plan without its activation."""
-    given = {f.name: getattr(plan, f.name) for f in fields(plan) if f.init}
-    return NormalizationPlan(**given | {"activation": None})
+    return replace(plan, activation=None)
