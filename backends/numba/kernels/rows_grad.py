@@ -1,6 +1,6 @@
 """Normalization of x of shape (G, R, W): the gradient and the gate of an activation.
 
-Rows, strips, runs and tiles are those of `rows`.
+Rows are those of `rows`, dealt out by `tiles`.
 """
 
 from __future__ import annotations
@@ -13,28 +13,17 @@ from numba import prange
 from ..compiler import driver, kernel, maker, strict, walk
 from ..lanes import filled, load, multiply_add, store, stream, where_positive
 from .arithmetic import RELU, minus, slopes
-from .rows import (
-    RUN,
-    column,
-    gather,
-    goes_past,
-    merge,
-    of_group,
-    parameters,
-    run_of,
-    runs_of,
-    spread,
-    strips_of,
-    tiles_of,
-)
+from .rows import of_group, parameters, spread
+from .rows_statistics import gather, merge
 from .stream import settle
+from .tiles import RUN, column, goes_past, run_of, runs_of, strips_of, tiles_of
 
 # ---------------------------------------------------------------------------------------- sums
 
 
 @strict
 def sum_grad_tile(g: Any, x: Any, maps: Any, c: Any, sums: Any) -> None:
-    """Σ g and Σ g·(x - mean) of a tile of a run of rows, four at a time as in `rows.sum_tile`."""
+    """Σ g and Σ g·(x - mean) of a tile of a run of rows, four at a time as `sum_tile` does."""
     mean, first = load(maps[0], c), filled(x[0], 0.0)
     second, fours = first, x.shape[0] // 4 * 4
     for r in range(0, fours, 4):
