@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +17,13 @@ import numpy as np
 
 from tinygrad_bn.backend.normalization_plan import NormalizationPlan
 
+from .kernels import rows, rows_grad, slabs, slabs_grad
 from .memory import LEAST, empty
 
 _MISSING = {"RK": 1, "KRK": 0, "R": 3, "KR": 2, "RKR": 1, "KRKR": 0}
 """How many leading lengths of a form a pattern leaves out: they are 1."""
 _ROWS = ("RK", "KRK")
+_KERNELS = {True: (rows.forward, rows_grad.backward), False: (slabs.forward, slabs_grad.backward)}
 _ACTIVATION = {None: 0, "relu": 1, "leaky_relu": 2}
 WIDE = 64
 """Numbers of a row from which on it is not widened: a tile of `lanes`."""
@@ -49,6 +52,7 @@ class Form:
         kept: the shape of the statistics.
         eps: the plan's, rounded to each dtype of statistics, by its letter.
         center, act, slope: the plan's, as kernels take them.
+        forward, backward: the kernels, for so many elements.
     """
 
     order: tuple[int, ...]
@@ -65,6 +69,8 @@ class Form:
     center: int
     act: int
     slope: float
+    forward: Callable[..., Any]
+    backward: Callable[..., Any]
 
     def view(self, a: Any, dtype: Any) -> Any:
         """An array like x as kernels see it; a copy only if it lies otherwise in memory."""
@@ -130,7 +136,8 @@ def _form(
     dense = tuple([shape[a] for a in axes])
     if labels in _ROWS:
         seen = _widened(*seen)
-    width = math.prod([shape[a] for a in plan.param_axis])
+    width, size = math.prod([shape[a] for a in plan.param_axis]), math.prod(shape)
+    forward, backward = _KERNELS[labels in _ROWS]
     return Form(
         axes,
         inverse,
@@ -139,13 +146,15 @@ def _form(
         labels in _ROWS,
         axes == own,
         width,
-        math.prod(shape),
+        size,
         labels in _ROWS and seen[2] % STRIDE == 0,
         plan.kept(shape),
         {letter: float(np.dtype(letter).type(plan.eps)) for letter in "fd"},
         int(plan.center),
         _ACTIVATION[plan.activation],
         plan.slope,
+        forward.for_work(size),
+        backward.for_work(size),
     )
 
 

@@ -93,11 +93,6 @@ def _place(apart: tuple[Any, ...]) -> int:
     return place * STAGGER
 
 
-def is_own(array: Any) -> bool:
-    """Whether an array is no view of another."""
-    return array.base is None or type(array.base) is Lease
-
-
 def release() -> int:
     """Free all blocks that are not in use; how many bytes they were."""
     global _kept

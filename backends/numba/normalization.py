@@ -12,10 +12,12 @@ import numpy as np
 
 from tinygrad_bn.backend.normalization_plan import NormalizationPlan
 
-from .kernels import estimate, rows, rows_grad, second, slabs, slabs_grad
+from .kernels import estimate, rows, second, slabs
 from .layout import Form, form_of
-from .vectors import STAT, constant, flat
+from .vectors import STAT, constant, flat, pair
 from .weighted import WeightedNormalization
+
+_COUNTER = np.dtype(np.int64)
 
 
 class NumbaNormalization(WeightedNormalization):
@@ -32,26 +34,21 @@ class NumbaNormalization(WeightedNormalization):
         seen = form.view(x, dtype)
         added = seen if residual is None else form.view(residual, dtype)
         y, out = form.empty(dtype, seen, added)
-        n = form.parameters
-        gamma, beta = flat(gamma, n, 1.0, dtype), flat(beta, n, 0.0, dtype)
         statistics = np.empty((4, *form.kept), dtype)
-        stats = statistics.reshape(4, -1)
-        kernels = rows if form.rows else slabs
-        kernels.forward.for_work(x.size)(
+        form.forward(
             seen,
-            gamma,
-            beta,
+            *pair(gamma, beta, form.parameters, dtype),
             added,
             int(residual is not None),
             out,
-            stats,
+            statistics if statistics.ndim == 2 else statistics.reshape(4, -1),
             form.center,
             form.eps[dtype.char],
             form.act,
             form.slope,
         )
-        mean, low, var, rstd = statistics
-        return form.narrow(y, x.dtype), mean, low, var, rstd, None
+        y = y if dtype is x.dtype else form.narrow(y, x.dtype)
+        return y, *statistics, None
 
     def batch_statistics(
         self, x: Any, weights: Any, *, plan: NormalizationPlan
@@ -100,8 +97,7 @@ class NumbaNormalization(WeightedNormalization):
             flat(mean, n, 0.0, dtype),
             constant(mean.size, 0.0, dtype),
             rstd,
-            flat(gamma, n, 1.0, dtype),
-            flat(beta, n, 0.0, dtype),
+            *pair(gamma, beta, n, dtype),
             added,
             int(residual is not None),
             out,
@@ -169,7 +165,7 @@ class NumbaNormalization(WeightedNormalization):
     ) -> tuple[Any, Any, Any, Any]:
         """(dx, dgamma, dbeta, h); h is None without a residual."""
         mean, low, rstd, gamma, beta = vectors
-        dtype, n = STAT[x.dtype.char], form.parameters
+        dtype = STAT[x.dtype.char]
         seen, cotangent = form.view(x, dtype), form.view(g, dtype)
         added, h, gates = seen, None, seen
         if residual is None:
@@ -179,28 +175,28 @@ class NumbaNormalization(WeightedNormalization):
             h, gates = form.empty(dtype, seen, cotangent, added)
             dx, out = form.empty(dtype, seen, gates)
         dgamma, dbeta = np.empty(mean.shape, dtype), np.empty(mean.shape, dtype)
-        kernels = rows_grad if form.rows else slabs_grad
-        kernels.backward.for_work(x.size)(
+        of_channels = [mean, low, rstd, dgamma, dbeta]
+        if mean.ndim != 1:
+            of_channels = [a.reshape(-1) for a in of_channels]
+        form.backward(
             cotangent,
             seen,
             added,
             int(residual is not None),
-            mean.reshape(-1),
-            low.reshape(-1),
-            rstd.reshape(-1),
-            flat(gamma, n, 1.0, dtype),
-            flat(beta, n, 0.0, dtype),
+            *of_channels[:3],
+            *pair(gamma, beta, form.parameters, dtype),
             gates,
             out,
-            dgamma.reshape(-1),
-            dbeta.reshape(-1),
+            *of_channels[3:],
             form.center,
             form.act,
             form.slope,
         )
-        dgamma, dbeta = self._folded(plan, dgamma, dbeta)
-        dx = form.narrow(dx, x.dtype)
-        return dx, dgamma, dbeta, None if h is None else form.narrow(h, x.dtype)
+        if plan.folded:
+            dgamma, dbeta = self._folded(plan, dgamma, dbeta)
+        if dtype is not x.dtype:
+            dx, h = form.narrow(dx, x.dtype), h if h is None else form.narrow(h, x.dtype)
+        return dx, dgamma, dbeta, h
 
     def batch_norm_grad_grad(
         self,
@@ -240,8 +236,7 @@ class NumbaNormalization(WeightedNormalization):
             mean.reshape(-1),
             low.reshape(-1),
             rstd.reshape(-1),
-            flat(gamma, n, 1.0, dtype),
-            flat(beta, n, 0.0, dtype),
+            *pair(gamma, beta, n, dtype),
             dg_seen,
             dx_seen,
             dgamma.reshape(-1),
@@ -255,6 +250,7 @@ class NumbaNormalization(WeightedNormalization):
         self,
         old_mean: Any,
         old_var: Any,
+        tracked: Any,
         skipped: Any,
         missed: Any,
         mean: Any,
@@ -262,16 +258,27 @@ class NumbaNormalization(WeightedNormalization):
         factor: Any,
         usable: Any,
         rate: Any,
-    ) -> tuple[Any, Any, Any, Any]:
+    ) -> tuple[Any, Any, Any, Any, Any]:
         """All channels in one kernel, unless one has to stay."""
-        if usable is None and mean.ndim == 1 and rate.__class__ is factor.__class__ is float:
-            arrays = old_mean, old_var, mean, var
-            if all(a.dtype == mean.dtype and a.flags.carray for a in arrays):
-                new_mean, new_var = np.empty_like(mean), np.empty_like(var)
-                if mean.dtype.char in "fd" and estimate.advance.serial(
-                    *arrays, factor, rate, new_mean, new_var
-                ):
-                    return new_mean, new_var, skipped, missed
+        dtype = mean.dtype
+        if (
+            usable is None
+            and mean.ndim == 1
+            and dtype.char in "fd"
+            and dtype == var.dtype == old_mean.dtype == old_var.dtype
+            and tracked.dtype == _COUNTER
+            and rate.__class__ is factor.__class__ is float
+            and mean.flags.carray
+            and var.flags.carray
+            and old_mean.flags.carray
+            and old_var.flags.carray
+        ):
+            new_mean, new_var = np.empty(mean.shape, dtype), np.empty(mean.shape, dtype)
+            counted = np.empty((), _COUNTER)
+            if estimate.advance.serial(
+                old_mean, old_var, mean, var, factor, rate, new_mean, new_var, tracked, counted
+            ):
+                return new_mean, new_var, counted, skipped, missed
         return super().advance_estimate(
-            old_mean, old_var, skipped, missed, mean, var, factor, usable, rate
+            old_mean, old_var, tracked, skipped, missed, mean, var, factor, usable, rate
         )

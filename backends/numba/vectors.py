@@ -27,3 +27,17 @@ def flat(a: Any, n: int, value: float, dtype: Any) -> Any:
     if a.ndim == 1 and a.dtype == dtype and a.flags.carray:
         return a
     return np.ascontiguousarray(a, dtype).reshape(-1)
+
+
+def pair(gamma: Any, beta: Any, n: int, dtype: Any) -> tuple[Any, Any]:
+    """Scale and shift as vectors, 1 and 0 where there is none."""
+    if (
+        gamma is not None
+        and beta is not None
+        and gamma.ndim == beta.ndim == 1
+        and gamma.dtype is beta.dtype is dtype
+        and gamma.flags.carray
+        and beta.flags.carray
+    ):
+        return gamma, beta
+    return flat(gamma, n, 1.0, dtype), flat(beta, n, 0.0, dtype)

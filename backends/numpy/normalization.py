@@ -10,6 +10,7 @@ import numpy as np
 
 from tinygrad_bn.backend.normalization_plan import NormalizationPlan
 from tinygrad_bn.backend.normalization_statistics import FEW, SHORT
+from tinygrad_bn.backend.quiet import quiet
 from tinygrad_bn.backend.reference_normalization import NormalizationReference
 
 UNTHREADED = 8192
@@ -117,10 +118,12 @@ class NumPyNormalization(NormalizationReference):
             return _total(x, axis=axes)
         return _total(x, axis=axes, dtype=np.float64)
 
+    @quiet()
     def advance_estimate(
         self,
         old_mean: Any,
         old_var: Any,
+        tracked: Any,
         skipped: Any,
         missed: Any,
         mean: Any,
@@ -128,14 +131,17 @@ class NumPyNormalization(NormalizationReference):
         factor: Any,
         usable: Any,
         rate: Any,
-    ) -> tuple[Any, Any, Any, Any]:
+    ) -> tuple[Any, Any, Any, Any, Any]:
         """Without a choice for each channel where all move: a finite sum has finite terms."""
         unbiased = var * factor
-        if usable is not None or not math.isfinite(
-            _total(mean, axis=None) + _total(unbiased, axis=None)
+        if (
+            usable is not None
+            or rate is None
+            or not math.isfinite(_total(mean, axis=None) + _total(unbiased, axis=None))
         ):
             return super().advance_estimate(
-                old_mean, old_var, skipped, missed, mean, var, factor, usable, rate
+                old_mean, old_var, tracked, skipped, missed, mean, var, factor, usable, rate
             )
         new_mean = old_mean + (mean - old_mean) * rate
-        return new_mean, old_var + (unbiased - old_var) * rate, skipped, missed
+        new_var = old_var + (unbiased - old_var) * rate
+        return new_mean, new_var, np.asarray(tracked + 1), skipped, missed

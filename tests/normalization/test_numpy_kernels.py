@@ -53,19 +53,20 @@ def test_advancing_the_estimate(bad, usable):
     mean, var = np.array([1.0, 2.0, 3.0]), np.array([2.0, 3.0, 4.0])
     if bad is not None:
         mean[0] = bad
-    counters = np.array([5, 0, 1]), np.array([7, 0, 2])
+    counters = np.array(9), np.array([5, 0, 1]), np.array([7, 0, 2])
     found = B.advance_estimate(*old, *counters, mean, var, 1.5, usable, 0.1)
     expected = Reference.advance_estimate(B, *old, *counters, mean, var, 1.5, usable, 0.1)
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-15)
-    assert found[2].tolist() == [5 + (bad is not None), 0, 1]
-    assert found[3].tolist() == [7 + (bad is not None), int(usable is not None), 2]
-    assert counters[0].tolist() == [5, 0, 1]
+    assert found[2].tolist() == 10
+    assert found[3].tolist() == [5 + (bad is not None), 0, 1]
+    assert found[4].tolist() == [7 + (bad is not None), int(usable is not None), 2]
+    assert [c.tolist() for c in counters] == [9, [5, 0, 1], [7, 0, 2]]
 
 
 def test_a_sum_of_finite_numbers_that_overflows_is_still_finite():
     old, huge, counter = np.zeros(2), np.full(2, 1.7e308), np.zeros(2, dtype=int)
-    with np.errstate(over="ignore"):
-        found = B.advance_estimate(old, old, counter, counter, huge, np.zeros(2), 1.0, None, 0.1)
+    counters = np.asarray(0), counter, counter
+    found = B.advance_estimate(old, old, *counters, huge, np.zeros(2), 1.0, None, 0.1)
     np.testing.assert_allclose(found[0], 0.1 * huge)
-    assert [a.tolist() for a in found[1:]] == [[0, 0]] * 3
+    assert [a.tolist() for a in found[1:]] == [[0, 0], 1, [0, 0], [0, 0]]

@@ -270,10 +270,17 @@ def _finish(p: Primitive, tracked: str, parents: str, saved: str, originals: str
     lines.append(f"    if _watch.anomaly: _inspect_forward(_P, _B, {originals}, _out, _node)")
     if p.outputs > 1:
         return [*lines, "    return _wrap_outputs(_B, _out, _node)"]
-    plain = "".join(f", _runtime.plain(_B, {x})" for x in auxiliary)
+    for x in auxiliary:  # `_runtime.plain`, written out
+        lines += [
+            f"    if {x} is not None:",
+            f"        if {x}.__class__ is not _B.array_type: {x} = _B.wrap({x})",
+            "        _t = _new(_Tensor)",
+            f"        _t._data = {x}; _t._node = None; _t._backend = _B",
+            f"        {x} = _t",
+        ]
     return [
         *lines,
         "    _t = _new(_Tensor)",
         "    _t._data = _out; _t._node = _node; _t._backend = _B",
-        f"    return _t{plain}",
+        f"    return {', '.join(['_t', *auxiliary])}",
     ]

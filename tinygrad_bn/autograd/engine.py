@@ -26,6 +26,7 @@ _leaves = RLock()
 """Held while gradients are added to leaves: backward passes of several threads may share them."""
 
 _by_sequence = attrgetter("seq")
+_new = object.__new__
 
 
 def _count_of_a_local() -> int:
@@ -72,24 +73,25 @@ def run(
 ) -> None:
     """Propagate cotangents from `roots`, pairs of a node and a raw array (or a tensor, when
     `create_graph`), into the leaves' `.grad`, or into `capture` (node -> gradient) if given."""
-    grads: dict[Any, Any] = {}
     if capture is None and not create_graph and not watch.anomaly:
-        _run_plain(roots, grads, retain_graph)
+        _run_plain(roots, retain_graph)
         return
     with set_grad_enabled(create_graph), quiet():
-        _gather(roots, grads)
+        grads = _gathered(roots)
         _walk(reachable(grads), grads, retain_graph, create_graph, capture)
         with _leaves:
             _arrive(grads, create_graph, capture)
 
 
-def _gather(roots: Sequence[tuple[Any, Any]], grads: dict[Any, Any]) -> None:
+def _gathered(roots: Sequence[tuple[Any, Any]]) -> dict[Any, Any]:
     """The cotangents by node; a node that is named twice has their sum."""
+    grads: dict[Any, Any] = {}
     for node, g in roots:
         grads[node] = grads[node] + g if node in grads else g
+    return grads
 
 
-def _run_plain(roots: Sequence[tuple[Any, Any]], grads: dict[Any, Any], retain_graph: bool) -> None:
+def _run_plain(roots: Sequence[tuple[Any, Any]], retain_graph: bool) -> None:
     """`run` for the common case, first order into `.grad`, without its questions.
 
     Rules see raw arrays, of which nothing is recorded; hooks, which see tensors, run without
@@ -97,7 +99,7 @@ def _run_plain(roots: Sequence[tuple[Any, Any]], grads: dict[Any, Any], retain_g
     """
     tokens = hush()
     try:
-        _gather(roots, grads)
+        grads = dict(roots) if len(roots) == 1 else _gathered(roots)
         _walk_plain(reachable(grads), grads, retain_graph)
         with _leaves:
             _arrive_plain(grads)
@@ -129,7 +131,9 @@ def _arrive_plain(grads: dict[Any, Any]) -> None:
         if leaf.grad is not None or backend.placed or not (alone and backend.owns_memory(g)):
             _accumulate(leaf, g, alone)
         else:
-            leaf.grad = runtime.make(backend, g, None)
+            grad = _new(runtime.tensor_type)  # `runtime.make`, as often as this runs
+            grad._data, grad._node, grad._backend = g, None, backend
+            leaf.grad = grad
 
 
 def _walk_plain(order: list[Node], grads: dict[Any, Any], retain_graph: bool) -> None:

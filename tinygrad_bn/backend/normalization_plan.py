@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 
 from ..refusal import check_integer, check_number
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class NormalizationPlan:
     """Axes and constants of a normalization, with what follows from them worked out once.
 
-    Made by `normalization_plan`, which checks and caches; kernels only read it.
+    Made by `normalization_plan`, which checks and caches; kernels only read it. Plans are told
+    apart by identity, which takes no time: kernels look up by plan what follows from it.
 
     Attributes:
         ndim: the number of axes of x.
@@ -49,7 +50,6 @@ class NormalizationPlan:
     plain: bool = field(init=False)
     trailing: bool = field(init=False)
     param_trailing: bool = field(init=False)
-    _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         derived: dict[str, object] = {
@@ -64,18 +64,15 @@ class NormalizationPlan:
             "trailing": _is_trailing(self.axis, self.ndim),
             "param_trailing": _is_trailing(self.param_axis, self.ndim),
         }
-        given = [getattr(self, f.name) for f in fields(self) if f.init]
-        derived["_hash"] = hash(tuple(given))
         for name, value in derived.items():
             object.__setattr__(self, name, value)
 
-    def __hash__(self) -> int:
-        """Worked out once: kernels look up by plan what follows from it."""
-        return self._hash
-
     def extent(self, shape: tuple[int, ...]) -> int:
         """How many elements of an x of `shape` each statistic combines."""
-        return math.prod([shape[a] for a in self.reduced])
+        count = 1
+        for a in self.reduced:
+            count *= shape[a]
+        return count
 
     def kept(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of the statistics of an x of `shape`."""

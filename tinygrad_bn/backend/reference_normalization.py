@@ -28,6 +28,7 @@ from typing import Any
 from . import normalization_ghost as ghosts
 from .normalization_plan import NormalizationPlan, linear_plan
 from .normalization_steps import StepsReference
+from .quiet import quiet
 
 
 class NormalizationReference(StepsReference):
@@ -231,10 +232,12 @@ class NormalizationReference(StepsReference):
         x = self._wide(x)
         return self._as(self._sum(x, plan.reduced), x.dtype)
 
+    @quiet()
     def advance_estimate(
         self,
         old_mean: Any,
         old_var: Any,
+        tracked: Any,
         skipped: Any,
         missed: Any,
         mean: Any,
@@ -242,15 +245,21 @@ class NormalizationReference(StepsReference):
         factor: Any,
         usable: Any,
         rate: Any,
-    ) -> tuple[Any, Any, Any, Any]:
-        """(mean, var, skipped, missed) of a population estimate moved by `rate` of the way towards
-        mean and var·factor; `factor` makes the variance of a batch unbiased.
+    ) -> tuple[Any, Any, Any, Any, Any]:
+        """(mean, var, tracked, skipped, missed) of a population estimate moved by `rate` of the way
+        towards mean and var·factor; `factor` makes the variance of a batch unbiased.
 
-        A channel whose new values are not finite, or that is not `usable` (booleans, or None for
-        all), stays, and `missed` counts it; `skipped` counts those not finite. Both are integers
-        in the shape of mean; no argument is changed.
+        `tracked`, an integer of shape (), counts batches. A channel whose new values are not
+        finite, or that is not `usable` (booleans, or None for all), stays, and `missed` counts it;
+        `skipped` counts those not finite. Both are integers in the shape of mean. With `rate` None
+        a channel becomes the average of the batches it has had: 1/(tracked - missed) of the way.
+        No argument is changed.
         """
         xp, var = self.xp, var * factor
+        tracked = xp.asarray(tracked + 1)
+        if rate is None:
+            seen = self._as(tracked - missed, mean.dtype)
+            rate = 1.0 / xp.where(seen > 0, seen, xp.ones_like(seen))
         finite = xp.isfinite(mean + var)
         moved = finite if usable is None else xp.logical_and(finite, usable)
         new_mean, new_var = [
@@ -261,4 +270,4 @@ class NormalizationReference(StepsReference):
             counter + self._as(xp.logical_not(good), counter.dtype)
             for counter, good in ((skipped, finite), (missed, moved))
         ]
-        return new_mean, new_var, skipped, missed
+        return new_mean, new_var, tracked, skipped, missed

@@ -7,10 +7,12 @@ from typing import Any, Self
 
 from .. import ops
 from ..autograd import is_recomputing
+from ..backend.normalization_plan import normalization_plan
+from ..tensor import Tensor
 from . import normalization_functional as F
 from .checks import check_size
 from .normalization_checks import REFUSED, check_decay, one_of, refuse_momentum
-from .normalization_inputs import extent
+from .normalization_inputs import check_input, extent
 from .parameter import Parameter
 from .running_statistics import RunningStatistics
 
@@ -161,9 +163,10 @@ class BatchNorm(RunningStatistics):
         values = self._check_input(x)
         by_batch = self.normalizes_by_batch
         updates = self.updates and values > 1
-        if not is_recomputing():
+        if not (updates or is_recomputing()):
             self.__dict__["_previous"] = None  # past Module's bookkeeping, as often as this runs
-        if by_batch and self._collect is None and self._fewest(x.shape, values) == 1:
+        fewest = values if self.ghost_size is None else self._fewest(x.shape, values)
+        if by_batch and fewest == 1 and self._collect is None:
             if self.single_value == "error" or self.running_mean is None:
                 raise ValueError(
                     f"{self!r}: one value per channel has no variance, got x of shape {x.shape}; "
@@ -176,7 +179,7 @@ class BatchNorm(RunningStatistics):
             if updates:
                 self._observe(F.batch_statistics(x, axis=self.axis, mask=mask, weights=weights))
             return y
-        y, statistics = self._by_batch(x, mask=mask, weights=weights, residual=residual)
+        y, statistics = self._by_batch(x, mask, weights, residual)
         if updates:
             self._observe(statistics)
         if self._collect is not None:
@@ -184,26 +187,29 @@ class BatchNorm(RunningStatistics):
         return y
 
     def _fewest(self, shape: tuple[int, ...], values: int) -> int:
-        """How many values per channel the smallest ghost batch has (or the batch)."""
-        if self.ghost_size is None or values == 0:
+        """How many values per channel the smallest ghost batch has."""
+        assert self.ghost_size is not None
+        if values == 0:
             return values
         kept = (self.axis,) if isinstance(self.axis, int) else self.axis
         first = next(i for i in range(len(shape)) if i not in {a % len(shape) for a in kept})
         rest = shape[first] % self.ghost_size
         return (rest or self.ghost_size) * (values // shape[first])
 
-    def _by_batch(self, x: Any, **options: Any) -> tuple[Any, F.BatchStatistics]:
-        return F.batch_norm(
-            x,
-            self.weight,
-            self.bias,
-            axis=self.axis,
-            eps=self.eps,
+    def _by_batch(
+        self, x: Any, mask: Any, weights: Any, residual: Any
+    ) -> tuple[Any, F.BatchStatistics]:
+        x = check_input("batch_norm", x)
+        plan = normalization_plan(
+            x._data.ndim,
+            self.axis,
+            self.eps,
             activation=self.activation,
             slope=self.slope,
-            ghost_size=self.ghost_size,
-            **options,
+            masked=mask is not None,
+            ghost=self.ghost_size,
         )
+        return F.by_plan(x, self.weight, self.bias, plan, mask, weights, residual)
 
     def _by_population(self, x: Any, mask: Any, residual: Any) -> Any:
         y = F.normalize_by(
@@ -221,7 +227,7 @@ class BatchNorm(RunningStatistics):
 
     def _check_input(self, x: Any) -> int:
         """How many values of x each channel has; ValueError if x does not fit this layer."""
-        shape = x.shape
+        shape = x._data.shape if isinstance(x, Tensor) else x.shape
         n = len(shape)
         plain = self.axis == 1 and n > 1 and shape[1] == self.num_features
         if plain and (n in self.ranks or not self.ranks):

@@ -26,10 +26,13 @@ def check_parameters(name: str, x: Any, plan: NormalizationPlan, **parameters: A
     else:
         wanted = tuple([shape[a] for a in plan.param_axis])
     for key, a in parameters.items():
-        if a is not None and getattr(a, "shape", ()) != wanted:
+        if a is None:
+            continue
+        given = a._data.shape if isinstance(a, Variable) else getattr(a, "shape", ())
+        if given != wanted:
             raise ValueError(
                 f"{name}: {key} must have the shape {wanted} of axis {plan.param_axis} of x "
-                f"{tuple(shape)}, got {tuple(getattr(a, 'shape', ()))}"
+                f"{tuple(shape)}, got {tuple(given)}"
             )
 
 

@@ -39,7 +39,9 @@ class BatchRenorm(BatchNorm):
             )
         self.r_max, self.d_max = r_max, d_max
 
-    def _by_batch(self, x: Any, **options: Any) -> tuple[Any, F.BatchStatistics]:
+    def _by_batch(
+        self, x: Any, mask: Any, weights: Any, residual: Any
+    ) -> tuple[Any, F.BatchStatistics]:
         assert self.num_batches_tracked is not None
         step = int(self.num_batches_tracked) - (is_recomputing() and self._previous is not None)
         limits = [m(step) if callable(m) else m for m in (self.r_max, self.d_max)]
@@ -54,7 +56,9 @@ class BatchRenorm(BatchNorm):
             eps=self.eps,
             activation=self.activation,
             slope=self.slope,
-            **options,
+            mask=mask,
+            weights=weights,
+            residual=residual,
         )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from .. import ops
 from ..autograd import is_recomputing
 from ..autograd.runtime import make
-from ..backend.quiet import hush, quiet, unhush
+from ..backend.quiet import quiet
 from ..dtypes import float64, int64
 from ..tensor import Tensor
 from .module import Module
@@ -84,7 +84,7 @@ class RunningStatistics(Module):
         var = moment / backend.where(n > 1, n, 1.0)
         dtype = self.running_mean.dtype
         mean, var, count = [backend.astype(a, dtype) for a in (mean, var, n)]
-        self._advance(mean, var, count, n > 1)
+        self._advance(mean, var, *self._unbiasing(count))
 
     def _estimate(self) -> tuple[Any, Any]:
         """running_mean and running_var; in a replay of `checkpoint` those of the first pass,
@@ -100,18 +100,24 @@ class RunningStatistics(Module):
     def _observe(self, statistics: BatchStatistics) -> None:
         """Learn from the statistics of a batch: at once, or later if staging."""
         mean, var, count = statistics
+        if isinstance(count, int) and not self._staging:
+            self._advance(mean._data, var._data, count / (count - 1), None)
+            return
         count = count._data if isinstance(count, Tensor) else count
-        tokens = hush()
-        try:
+        with quiet():
             if self._staging:
                 self._stage(statistics.double_mean()._data, ops.astype(var, float64)._data, count)
             else:
-                self._advance(mean._data, var._data, count, None)
-        finally:
-            unhush(tokens)
+                self._advance(mean._data, var._data, *self._unbiasing(count))
 
-    def _advance(self, mean: Any, var: Any, count: Any, usable: Any) -> None:
-        """Move the estimate towards raw statistics (var biased), where they are usable."""
+    def _unbiasing(self, count: Any) -> tuple[Any, Any]:
+        """m/(m - 1) of every channel, and where m > 1."""
+        assert self.running_mean is not None
+        several = count > 1
+        return count / self.running_mean._backend.where(several, count - 1, 1.0), several
+
+    def _advance(self, mean: Any, var: Any, factor: Any, usable: Any) -> None:
+        """Move the estimate towards raw statistics, var times a factor, where they are usable."""
         old_mean, old_var = self.running_mean, self.running_var
         tracked, skipped = self.num_batches_tracked, self.num_batches_skipped
         missed = self.num_updates_missed
@@ -121,33 +127,22 @@ class RunningStatistics(Module):
         assert skipped is not None
         assert missed is not None
         B = old_mean._backend
-        if isinstance(count, int):
-            factor: Any = count / (count - 1)
-        else:
-            several = count > 1
-            usable = several if usable is None else B.logical_and(usable, several)
-            factor = count / B.where(several, count - 1, 1.0)
-        tracked._data = B.wrap(tracked._data + 1)
-        if self.decay is None:
-            seen = B.astype(tracked._data - missed._data, mean.dtype)
-            rate = 1.0 / B.where(seen > 0, seen, 1.0)
-        else:
-            rate = 1 - self.decay
-        self.__dict__["_previous"] = old_mean._data, old_var._data  # past Module's bookkeeping
-        before = old_mean._data.dtype
-        new_mean, new_var, skipped._data, missed._data = B.advance_estimate(
-            old_mean._data,
-            old_var._data,
+        before = old_mean._data, old_var._data
+        self.__dict__["_previous"] = before  # past Module's bookkeeping
+        new_mean, new_var, tracked._data, skipped._data, missed._data = B.advance_estimate(
+            *before,
+            tracked._data,
             skipped._data,
             missed._data,
             mean,
             var,
             factor,
             usable,
-            rate,
+            None if self.decay is None else 1 - self.decay,
         )
-        old_mean._data = new_mean if new_mean.dtype == before else B.astype(new_mean, before)
-        old_var._data = new_var if new_var.dtype == before else B.astype(new_var, before)
+        dtype = before[0].dtype
+        old_mean._data = new_mean if new_mean.dtype == dtype else B.astype(new_mean, dtype)
+        old_var._data = new_var if new_var.dtype == dtype else B.astype(new_var, dtype)
 
     def _stage(self, mean: Any, var: Any, count: Any) -> None:
         """Merge a batch into what is staged, by Chan's formula in float64; NaN and Inf stay out."""

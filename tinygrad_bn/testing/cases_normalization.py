@@ -95,9 +95,10 @@ def _kept(shape: tuple[int, ...], plan: NormalizationPlan) -> tuple[int, ...]:
 def _advance_cases(rng: np.random.Generator) -> list[Case]:
     old_mean, mean = rng.standard_normal(4), rng.standard_normal(4)
     old_var, var = rng.uniform(0.5, 2, 4), rng.uniform(0.5, 2, 4)
-    counters = np.arange(4), np.zeros(4, dtype=np.int64)
+    counters = np.asarray(5), np.arange(4), np.zeros(4, dtype=np.int64)
     usable = np.arange(4) != 1
     return [
-        ((old_mean, old_var, *counters, mean, var, 1.2, None, 0.1), {}),
-        ((old_mean, old_var, *counters, mean, var, 1.2, usable, 0.1), {}),
+        ((old_mean, old_var, *counters, mean, var, 1.2, which, rate), {})
+        for which in (None, usable)
+        for rate in (0.1, None)
     ]

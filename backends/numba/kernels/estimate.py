@@ -21,9 +21,12 @@ def advance(
     rate: Any,
     new_mean: Any,
     new_var: Any,
+    tracked: Any,
+    counted: Any,
 ) -> bool:
-    """old + (new - old)·rate, new being mean and var·factor; False, with nothing of use written,
-    if one is not finite."""
+    """old + (new - old)·rate, new being mean and var·factor, and tracked + 1 as `counted`; False,
+    with nothing of use written, if one is not finite."""
+    counted[()] = tracked[()] + 1
     number = mean.dtype.type
     share, unbias = number(rate), number(factor)
     good = True
@@ -38,4 +41,5 @@ def advance(
 @advance.examples
 def _(rng: np.random.Generator, dtype: Any) -> Iterator[tuple[Any, ...]]:
     arrays = [rng.random(5).astype(dtype) for _ in range(4)]
-    yield *arrays, 1.2, 0.1, np.zeros(5, dtype), np.zeros(5, dtype)
+    counters = np.zeros((), np.int64), np.zeros((), np.int64)
+    yield *arrays, 1.2, 0.1, np.zeros(5, dtype), np.zeros(5, dtype), *counters

@@ -15,11 +15,11 @@ from numba import prange
 
 from ..compiler import driver, kernel
 
-CHUNK = 1024
+CHUNK = 256
 """Terms of a sum in the dtype of x along a row."""
 ROWS, COLUMNS = 256, 512
 """The tile of a sum down the columns."""
-SPAN = 16 * CHUNK
+SPAN = 64 * CHUNK
 """Elements of a tile of a sum along rows, about."""
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from ..compiler import walk
 from ..lanes import lanes
 from ..memory import LINE
+from .stream import is_large
 
 RUN = 64
 """Rows that are added up in the dtype of x before their sum goes to float64."""
@@ -21,8 +22,6 @@ WIDE = 6
 STRIPS = 16
 PIECE = 1 << 15
 """Elements of a strip at least."""
-LARGE = 6 << 20
-"""Bytes of a result from which on it is not kept in the caches."""
 
 
 @walk
@@ -62,7 +61,7 @@ def column(x: Any, tile: Any) -> Any:
 def goes_past(y: Any) -> bool:
     """Whether results (R, W) are written past the caches: large ones whose tiles fill lines."""
     whole = y.shape[1] * y.itemsize % LINE == 0 and y.shape[1] >= lanes(y)
-    return whole and y.size * y.itemsize >= LARGE and y.ctypes.data % LINE == 0
+    return whole and is_large(y) and y.ctypes.data % LINE == 0
 
 
 @walk

@@ -69,7 +69,8 @@ def test_warming_up_spares_the_compiler(workshop):
         from tinygrad_bn.backends.numba.kernels import estimate
         NumbaBackend()
         arrays = [np.ones(3, np.float32) for _ in range(6)]
-        estimate.advance(0, *arrays[:4], 1.2, 0.1, *arrays[4:])
+        counters = np.zeros((), np.int64), np.zeros((), np.int64)
+        estimate.advance(0, *arrays[:4], 1.2, 0.1, *arrays[4:], *counters)
         print(sum(estimate.advance.serial.stats.cache_misses.values()))
     """
     assert workshop.run(use) == "0"
