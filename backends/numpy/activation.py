@@ -28,7 +28,8 @@ class NumPyActivation(ActivationReference):
 
     def scaled(self, a: Any, factor: Any) -> Any:
         """Without the product where the factor is 1."""
-        return a if factor.ndim == 0 and factor == 1 and factor.dtype == a.dtype else a * factor
+        one = factor.ndim == 0 and factor.dtype == a.dtype and factor.item() == 1
+        return a if one else a * factor
 
     def clip(self, x: Any, min: Any = None, max: Any = None) -> Any:
         """NumPy's own; it gives max where min > max."""

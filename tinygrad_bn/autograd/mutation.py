@@ -18,16 +18,17 @@ from .state import watch
 _changed: dict[int, list[Any]] = {}
 
 
-def note_mutation(backend: Any, array: Any) -> None:
-    """Record that the memory behind `array` has been written to."""
-    owner = backend.storage(array)
-    key = id(owner)
+def note_mutation(backend: Any, *arrays: Any) -> None:
+    """Record that the memory behind `arrays` has been written to."""
     watch.latest_mutation = sequence = next_sequence()
-    noted = _changed.get(key)
-    if noted is None:
-        _changed[key] = [sequence, weakref.ref(owner, partial(_forget, key))]
-    else:
-        noted[0] = sequence
+    for array in arrays:
+        owner = backend.storage(array)
+        key = id(owner)
+        noted = _changed.get(key)
+        if noted is None:
+            _changed[key] = [sequence, weakref.ref(owner, partial(_forget, key))]
+        else:
+            noted[0] = sequence
 
 
 def _forget(key: int, _: Any) -> None:

@@ -29,6 +29,8 @@ def require_floating(B: Any, name: str, x: Any, argument: str = "x") -> None:
     """TypeError unless the raw array x is of real floating-point numbers."""
     if not hasattr(x, "dtype"):
         raise TypeError(f"{name}: {argument} must be a tensor, got {x!r}")
+    if x.dtype is B.usual:  # real floating point
+        return
     dtype = B.dtype_of(x)
     if dtype.kind != "f":
         raise TypeError(f"{name}: {argument} must be real floating point, got dtype {dtype.name}")

@@ -21,29 +21,24 @@ def check_activation(owner: str, activation: Any) -> None:
         )
 
 
-def _rows(B: Any, x: Any, shape: tuple[int, ...]) -> Any:
-    """All leading axes in one: a matrix."""
-    return x if len(shape) == 2 else B.reshape(x, (math.prod(shape[:-1]), shape[-1]))
-
-
 def _dweight(B: Any, g: Any, x: Any, weight_shape: tuple[int, ...]) -> Any:
-    lead = tuple(x.shape[:-1])
-    rows = _rows(B, g, (*lead, weight_shape[0]))
-    return B.matmul(B.matrix_transpose(rows), _rows(B, x, (*lead, weight_shape[1])))
-
-
-def _shape(array: Any) -> tuple[int, ...]:
-    return tuple(getattr(array, "shape", ()))
+    """gᵀ·x, all leading axes in one."""
+    if len(x.shape) != 2:
+        rows = math.prod(x.shape[:-1])
+        g, x = [B.reshape(a, (rows, n)) for a, n in zip((g, x), weight_shape, strict=True)]
+    return B.matmul(B.matrix_transpose(g), x)
 
 
 def _check(x: Any, weight: Any, bias: Any) -> None:
-    shape, width = _shape(x), _shape(weight)
+    shape, width = getattr(x, "shape", ()), getattr(weight, "shape", ())
     if len(width) != 2 or not shape or shape[-1] != width[1]:
         raise ValueError(
-            f"linear: x must be (..., in) and weight (out, in), got x {shape} and weight {width}"
+            f"linear: x must be (..., in) and weight (out, in), got x {tuple(shape)} and weight "
+            f"{tuple(width)}"
         )
-    if bias is not None and _shape(bias) != width[:1]:
-        raise ValueError(f"linear: bias must be ({width[0]},), got {_shape(bias)}")
+    given = width[:1] if bias is None else getattr(bias, "shape", ())
+    if given != width[:1]:
+        raise ValueError(f"linear: bias must be ({width[0]},), got {tuple(given)}")
 
 
 @primitive(

@@ -108,11 +108,9 @@ class Optimizer:
         """Forget all gradients, or set those that exist to zero."""
         for group in self.param_groups:
             for p in group["params"]:
-                if set_to_none:
-                    if p.grad is not None:
-                        p.grad = None
-                elif p.grad is not None:
-                    p.grad = p.grad.detach() * 0
+                leaf = p._node  # straight to what `p.grad` reads: this runs for every parameter
+                if leaf is not None and leaf.grad is not None:
+                    leaf.grad = None if set_to_none else leaf.grad.detach() * 0
 
     @quiet()
     def step(self) -> None:
@@ -121,7 +119,7 @@ class Optimizer:
         for group in self.param_groups:
             batches: dict[Backend, list[tuple[int, Tensor, Tensor]]] = {}
             for p in group["params"]:
-                g = p.grad
+                g = None if p._node is None else p._node.grad
                 if g is not None:
                     batches.setdefault(p._backend, []).append((number, p, g))
                 number += 1
@@ -137,7 +135,7 @@ class Optimizer:
         updated = self.update(backend, group, arrays, grads, states)
         for (_, p, _), array in zip(numbered, updated, strict=True):
             p._data = array
-            note_mutation(backend, array)
+        note_mutation(backend, *updated)
 
     def update(
         self,
