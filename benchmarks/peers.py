@@ -107,9 +107,10 @@ EAGER: dict[str, Callable[[], Library]] = {
 }
 
 
-def with_each(prepare: Callable[[Library], Any]) -> dict[str, Callable[[], Any]]:
-    """Builders of one case: the function to time, prepared with each library of `EAGER`."""
-    return {name: partial(_prepared, prepare, make) for name, make in EAGER.items()}
+def with_each(prepare: Callable[[Library], Any], *names: str) -> dict[str, Callable[[], Any]]:
+    """Builders of one case: the function to time, prepared with each library of `EAGER`, or with
+    those named."""
+    return {name: partial(_prepared, prepare, EAGER[name]) for name in names or EAGER}
 
 
 def _prepared(prepare: Callable[[Library], Any], make: Callable[[], Library]) -> Any:

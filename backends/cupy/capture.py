@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from tinygrad_bn.backend.tape import Step
+
 from .cublaslt import Products
 from .place import Place
 
@@ -17,9 +19,13 @@ class GraphRecorder:
     be given memory from: a launch writes to the same addresses again.
     """
 
-    def __init__(self, cupy: Any, place: Place) -> None:
+    def __init__(self, cupy: Any, place: Place, backend: Any) -> None:
         self._cupy = cupy
         self._place = place
+        self._backend = backend
+        self._inputs: list[Any] = []
+        self._state: list[Any] = []
+        self._outputs: list[Any] = []
         self._pool = cupy.cuda.MemoryPool()
         self._graph: Any = None
         place.enter()
@@ -34,8 +40,19 @@ class GraphRecorder:
         with self._place.multiplying_by(self._products):
             yield
 
+    def record(self, step: Step, inputs: list[Any], state: list[Any]) -> None:
+        """Make the step a graph, which reads copies of the inputs and leaves the new state where
+        the old one lies; nothing runs."""
+        copies = [self._backend.copy(a) for a in inputs]
+        with self._recording():
+            outputs, after = step(self._backend, copies, state)
+            for old, new in zip(state, after, strict=True):
+                if new is not old:
+                    self._backend.write(old, ..., new)
+        self._inputs, self._state, self._outputs = copies, state, outputs
+
     @contextmanager
-    def recording(self) -> Iterator[None]:
+    def _recording(self) -> Iterator[None]:
         """Inside the block nothing runs: it becomes the graph."""
         self._place.enter()
         stream = self._cupy.cuda.Stream(non_blocking=True)
@@ -63,7 +80,13 @@ class GraphRecorder:
         except self._cupy.cuda.runtime.CUDARuntimeError:
             return
 
-    def launch(self) -> None:
-        """Put the graph on this thread's stream."""
+    def launch(self, inputs: list[Any], state: list[Any]) -> tuple[list[Any], list[Any]]:
+        """Put the graph on this thread's stream, inputs and what is new of the state where it
+        reads them; its outputs and its state, the same arrays each time."""
         self._place.enter()
+        places, given = [*self._inputs, *self._state], [*inputs, *state]
+        for place, array in zip(places, given, strict=True):
+            if place is not array:
+                self._backend.write(place, ..., array)
         self._graph.launch()
+        return self._outputs, self._state

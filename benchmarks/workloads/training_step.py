@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..harness import Case
-from ..peers import Library, with_each
+from ..peers import OURS, Library, with_each
 
 NAME = "training step"
 DESCRIPTION = "dense layers, batch norm, sigmoid, cross-entropy, SGD with momentum, float32"
@@ -39,7 +39,24 @@ WIDE = Network((784, 512, 512, 512), 256)
 
 
 def _eager(library: Library, network: Network) -> Callable[[], None]:
-    x, y = (library.tensor(a) for a in network.data())
+    step, inputs, _ = _step(library, network)
+    return partial(step, *inputs)
+
+
+def _captured(library: Library, network: Network) -> Callable[[], None]:
+    """Our step, recorded once and launched from then on: what `jax.jit` is to be compared with."""
+    from tinygrad_bn.training import capture
+
+    step, inputs, state = _step(library, network)
+    launch = capture(step, *state)
+    for _ in range(2):  # the one that runs as ever, and the one that is recorded
+        launch(*inputs)
+    return partial(launch, *inputs)
+
+
+def _step(library: Library, network: Network) -> tuple[Callable[..., None], Any, tuple[Any, Any]]:
+    """The step, its inputs, and what it changes."""
+    inputs = [library.tensor(a) for a in network.data()]
     layers: list[Any] = []
     for n, m in pairwise(network.widths):
         layers += [
@@ -50,12 +67,12 @@ def _eager(library: Library, network: Network) -> Callable[[], None]:
     model = library.nn.Sequential(*layers, library.nn.Linear(network.widths[-1], CLASSES))
     optimizer = library.optim.SGD(model.parameters(), lr=RATE, momentum=MOMENTUM)
 
-    def step() -> None:
-        optimizer.zero_grad()
+    def step(x: Any, y: Any) -> None:
         library.cross_entropy(model(x), y).backward()
         optimizer.step()
+        optimizer.zero_grad()
 
-    return step
+    return step, inputs, (model, optimizer)
 
 
 def _jax(network: Network) -> Callable[[], None]:
@@ -121,6 +138,11 @@ def cases() -> dict[str, Case]:
         "784-100-100-100-10, batch 60": Case(
             with_each(partial(_eager, network=DIGITS)) | {"jax.jit": partial(_jax, DIGITS)},
             {"torch": 2.0, "jax.jit": 1.0},
+        ),
+        "784-100-100-100-10, batch 60, captured": Case(
+            with_each(partial(_captured, network=DIGITS), OURS)
+            | {"jax.jit": partial(_jax, DIGITS)},
+            {"jax.jit": 1.0},
         ),
         "784-512-512-512-10, batch 256": Case(
             with_each(partial(_eager, network=WIDE)) | {"jax.jit": partial(_jax, WIDE)},

@@ -5,7 +5,14 @@ from .checkpoint import checkpoint
 from .definition import Primitive, primitive
 from .differentiate import backward, grad
 from .graph import HookHandle, Leaf, Node, Variable
-from .state import enable_grad, is_grad_enabled, is_recomputing, no_grad, set_grad_enabled
+from .state import (
+    enable_grad,
+    is_checkpointing,
+    is_grad_enabled,
+    is_recomputing,
+    no_grad,
+    set_grad_enabled,
+)
 
 __all__ = [
     "AnomalyError",
@@ -19,6 +26,7 @@ __all__ = [
     "detect_anomaly",
     "enable_grad",
     "grad",
+    "is_checkpointing",
     "is_grad_enabled",
     "is_recomputing",
     "no_grad",

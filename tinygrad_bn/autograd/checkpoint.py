@@ -9,7 +9,7 @@ from ..backend import rng
 from ..backend.quiet import callers_own
 from .engine import reachable
 from .graph import Node, Variable, next_sequence
-from .state import enable_grad, recomputing, state
+from .state import checkpointing, enable_grad, recomputing, state
 
 
 class _Segment:
@@ -102,7 +102,8 @@ def checkpoint(fn: Callable[..., Any], *args: Any) -> Any:
         return fn(*args)
     segment = _Segment(fn, args, rng.get_state())
     start = next_sequence()
-    outputs = fn(*args)
+    with checkpointing():
+        outputs = fn(*args)
     for position, node in enumerate(_nodes_since(start, outputs)):
         segment.names.append(node.name)
         if node.saved:

@@ -1,4 +1,4 @@
-"""Per-thread modes: whether operations are recorded, and whether a checkpoint is being replayed."""
+"""Per-thread modes: whether operations are recorded, whether a checkpoint runs or is replayed."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ class _State(threading.local):
     """One per thread; class attributes are the values a new thread starts with."""
 
     grad: bool = True
+    checkpointing: bool = False
     recomputing: bool = False
     anomaly: bool = False
     differentiated: Any = None  # the node whose rules are being recorded, under detect_anomaly
@@ -101,6 +102,15 @@ class enable_grad(set_grad_enabled):
         super().__init__(True)
 
 
+class checkpointing(Mode):
+    """Marks the first pass of a checkpointed function; layers remember what its replay needs."""
+
+    attribute = "checkpointing"
+
+    def __init__(self) -> None:
+        super().__init__(True)
+
+
 class recomputing(Mode):
     """Marks the replay of a checkpointed function; layers with state leave it alone then."""
 
@@ -113,6 +123,11 @@ class recomputing(Mode):
 def is_grad_enabled() -> bool:
     """Whether operations of this thread are recorded."""
     return state.grad
+
+
+def is_checkpointing() -> bool:
+    """Whether this is the first pass of a checkpointed function, which will be replayed."""
+    return state.checkpointing and not state.recomputing
 
 
 def is_recomputing() -> bool:

@@ -23,6 +23,7 @@ from .reference_linalg import LinalgReference
 from .reference_normalization import NormalizationReference
 from .reference_optim import OptimReference
 from .reference_pull import PullReference
+from .tape import TapeRecorder
 
 
 class Backend(
@@ -207,15 +208,10 @@ class Backend(
         )
 
     def recorder(self) -> Any:
-        """What records the queue of a step and launches it again: an object with the contexts
-        `rehearsing()` and `recording()`, and `launch()`; see `training.capture`.
-
-        Raises ValueError where operations are not queued.
+        """What records a step and repeats it: an object with the context `rehearsing()`, in which
+        the step runs as ever, and the methods of `tape.TapeRecorder`; see `training.capture`.
         """
-        raise ValueError(
-            f"recorder: backend {self.name!r} carries operations out as they are called, so there "
-            "is no queue to record"
-        )
+        return TapeRecorder(self)
 
     # --------------------------------------------------------------------------- creation
 

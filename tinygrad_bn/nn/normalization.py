@@ -6,7 +6,7 @@ import math
 from typing import Any, Self
 
 from .. import ops
-from ..autograd import is_recomputing
+from ..autograd import is_checkpointing, is_recomputing
 from ..backend.normalization_plan import normalization_plan
 from ..tensor import Tensor
 from . import normalization_functional as F
@@ -163,8 +163,8 @@ class BatchNorm(RunningStatistics):
         values = self._check_input(x)
         by_batch = self.normalizes_by_batch
         updates = self.updates and values > 1
-        if not (updates or is_recomputing()):
-            self.__dict__["_previous"] = None  # past Module's bookkeeping, as often as this runs
+        if is_checkpointing():
+            self._previous = self._arrays() if updates else None
         fewest = values if self.ghost_size is None else self._fewest(x.shape, values)
         if by_batch and fewest == 1 and self._collect is None:
             if self.single_value == "error" or self.running_mean is None:

@@ -265,18 +265,19 @@ def _of_groups(
     """The statistics of the whole batch from those of its groups, by Chan's formula."""
     at, length = plan.reduced[0], x.shape[plan.reduced[0]]
     axis = sum(1 for a in plan.axis if a < at)
+    before = (slice(None),) * axis
+    first = mean[(*before, slice(0, 1))]
     if count is None:
         total: Any = plan.extent(x.shape)
         assert plan.ghost is not None
-        sizes = [min(plan.ghost, length - i) for i in range(0, length, plan.ghost)] or [1]
-        shape = [1] * mean.ndim
-        shape[axis] = len(sizes)
-        share = ops.asarray(sizes, dtype=mean.dtype, device=x.backend) * (1 / max(length, 1))
-        share = ops.reshape(share, tuple(shape))
+        rest = length % plan.ghost
+        share = ops.full_like(mean, min(plan.ghost, length) / length if length else 1.0)
+        if rest and length > rest:
+            whole = share[(*before, slice(0, -1))]
+            share = ops.concat([whole, ops.full_like(first, rest / length)], axis=axis)
     else:
         total = ops.sum(count, axis=axis)
         share = count / ops.expand_dims(ops.where(total > 0, total, 1.0), axis=axis)
-    first = ops.take(mean, ops.asarray([0], device=x.backend), axis=axis)
     apart = (mean - first) + low  # small numbers: no digits are lost
     centre = ops.sum(apart * share, axis=axis)
     apart = apart - ops.expand_dims(centre, axis=axis)

@@ -95,6 +95,12 @@ class RunningStatistics(Module):
         backend = self.running_mean._backend
         return make(backend, self._previous[0], None), make(backend, self._previous[1], None)
 
+    def _arrays(self) -> tuple[Any, Any]:
+        """What running_mean and running_var hold."""
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        return self.running_mean._data, self.running_var._data
+
     # ---------------------------------------------------------------------------- update
 
     def _observe(self, statistics: BatchStatistics) -> None:
@@ -127,10 +133,9 @@ class RunningStatistics(Module):
         assert skipped is not None
         assert missed is not None
         B = old_mean._backend
-        before = old_mean._data, old_var._data
-        self.__dict__["_previous"] = before  # past Module's bookkeeping
         new_mean, new_var, tracked._data, skipped._data, missed._data = B.advance_estimate(
-            *before,
+            old_mean._data,
+            old_var._data,
             tracked._data,
             skipped._data,
             missed._data,
@@ -140,7 +145,7 @@ class RunningStatistics(Module):
             usable,
             None if self.decay is None else 1 - self.decay,
         )
-        dtype = before[0].dtype
+        dtype = old_mean._data.dtype
         old_mean._data = new_mean if new_mean.dtype == dtype else B.astype(new_mean, dtype)
         old_var._data = new_var if new_var.dtype == dtype else B.astype(new_var, dtype)
 

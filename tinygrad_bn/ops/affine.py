@@ -30,7 +30,8 @@ def _dweight(B: Any, g: Any, x: Any, weight_shape: tuple[int, ...]) -> Any:
 
 
 def _check(x: Any, weight: Any, bias: Any) -> None:
-    shape, width = getattr(x, "shape", ()), getattr(weight, "shape", ())
+    shape: tuple[int, ...] = getattr(x, "shape", ())
+    width: tuple[int, ...] = getattr(weight, "shape", ())
     if len(width) != 2 or not shape or shape[-1] != width[1]:
         raise ValueError(
             f"linear: x must be (..., in) and weight (out, in), got x {tuple(shape)} and weight "

@@ -1,13 +1,14 @@
-"""`capture`: a training step recorded once on the device and then launched as a whole."""
+"""`capture`: a training step recorded once and then launched as a whole."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ..autograd.graph import Variable
 from ..autograd.runtime import make
-from ..backend import Backend
+from ..backend import Backend, BackendMismatchError
 from ..nn import Module
 from ..optim import Optimizer
 from ..tensor import Tensor
@@ -30,78 +31,73 @@ class CapturedStep:
                 )
         self.function = function
         self._state = state
-        self._backend: Backend | None = None
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the recording: the next call runs ordinarily, the one after it is recorded."""
         self._recorder: Any = None
-        self._inputs: list[Any] = []
-        self._outputs: Any = None
+        self._cells: list[_Cell] = []
+        self._given: Any = None  # shapes, dtypes and backends of the inputs; None: not recorded
         self._frozen: Any = None
-        self._bound: list[tuple[_Cell, Any]] = []
-        self._recorded = False
+        self._outputs: Any = None
+        self._filled: list[Tensor] = []  # the tensors in the outputs
 
     def __call__(self, *inputs: Tensor) -> Any:
         """One step on these inputs; the outputs are valid until the next call."""
         backend = self._check(inputs)
         if self._recorder is None:
-            self._recorder, self._backend = backend.recorder(), backend
-            kept = _copies(backend, inputs)  # that lie in memory as those of the recording will
-            with self._recorder.rehearsing():
-                return _detached(self.function(*kept))
-        if not self._recorded:
-            self._record(inputs)
+            self._recorder = backend.recorder()
+            kept = [make(backend, backend.copy(x._data), None) for x in inputs]
+            with self._recorder.rehearsing():  # on what lies in memory as the recording's will
+                return _detached(self.function(*kept), [])
+        if self._given is None:
+            self._record(backend, inputs)
         elif self._frozen != self._constants():
             raise RuntimeError(
                 "capture: an option of an optimizer or the mode of a module has changed since the "
                 "step was recorded, in which it is a constant; call reset() to record it anew"
             )
-        self._bring_back(backend)
-        for kept, x in zip(self._inputs, inputs, strict=True):
-            kept._data = backend.write(kept._data, ..., x._data)
-        self._recorder.launch()
+        outputs, state = self._recorder.launch(
+            [x._data for x in inputs], [cell.array for cell in self._cells]
+        )
+        for tensor, array in zip(self._filled, outputs, strict=True):
+            tensor._data = array
+        for cell, array in zip(self._cells, state, strict=True):
+            cell.array = array
         return self._outputs
-
-    def _bring_back(self, backend: Backend) -> None:
-        """Put state that has got new arrays since (by an ordinary step, or loaded) to where the
-        recording reads it."""
-        for cell, array in self._bound:
-            now = cell.array
-            if now is not array:
-                cell.array = backend.write(array, ..., now)
-
-    def reset(self) -> None:
-        """Forget the recording: the next call runs ordinarily, the one after it is recorded."""
-        self._recorder, self._inputs, self._outputs = None, [], None
-        self._bound, self._recorded = [], False
 
     # ---------------------------------------------------------------------------- recording
 
-    def _record(self, inputs: tuple[Tensor, ...]) -> None:
-        """Record the function on copies of the inputs; nothing runs."""
-        assert self._backend is not None
+    def _record(self, backend: Backend, inputs: tuple[Tensor, ...]) -> None:
+        """Record the function; the state is as before."""
         self._check_state()
-        B = self._backend
-        kept = _copies(B, inputs)
-        cells = list(self._cells())
+        cells = list(self._found())
         before = [cell.array for cell in cells]
+
+        def step(stand_in: Any, arrays: list[Any], state: list[Any]) -> tuple[list[Any], list[Any]]:
+            with _on(stand_in, self._tensors()):
+                for cell, array in zip(cells, state, strict=True):
+                    cell.array = array
+                filled: list[Tensor] = []
+                outputs = self.function(*[make(stand_in, a, None) for a in arrays])
+                self._outputs, self._filled = _detached(outputs, filled), filled
+                if {c.place for c in self._found()} - {c.place for c in cells}:
+                    raise RuntimeError("arrays of state appeared that the first call had not made")
+                return [t._data for t in filled], [cell.array for cell in cells]
+
         try:
-            with self._recorder.recording():
-                outputs = _detached(self.function(*kept))
-                self._write_back(B, cells, before)
+            self._recorder.record(step, [x._data for x in inputs], before)
         except Exception as error:
+            why = error
+            if isinstance(error, BackendMismatchError):
+                why = RuntimeError("it uses a tensor that is neither an input nor of the state")
+            raise RuntimeError(f"capture: the step cannot be recorded: {why}") from error
+        finally:
             for cell, array in zip(cells, before, strict=True):
                 cell.array = array
-            raise RuntimeError(f"capture: the step cannot be recorded: {error}") from error
-        self._inputs, self._outputs, self._frozen = kept, outputs, self._constants()
-        self._bound = list(zip(cells, before, strict=True))
-        self._recorded = True
-
-    def _write_back(self, B: Backend, cells: list[_Cell], before: list[Any]) -> None:
-        """Let new arrays of the state end where the old ones lie, from which a launch reads."""
-        if {c.place for c in self._cells()} - {c.place for c in cells}:
-            raise RuntimeError("arrays of state appeared that the first call had not made")
-        for cell, old in zip(cells, before, strict=True):
-            new = cell.array
-            if new is not old:
-                cell.array = B.write(old, ..., new)
+        for tensor in self._filled:
+            tensor._backend = backend
+        self._cells, self._frozen, self._given = cells, self._constants(), _described(inputs)
 
     def _tensors(self) -> Iterator[Tensor]:
         """Parameters and buffers of the state."""
@@ -112,7 +108,7 @@ class CapturedStep:
             else:
                 yield from [p for group in item.param_groups for p in group["params"]]
 
-    def _cells(self) -> Iterator[_Cell]:
+    def _found(self) -> Iterator[_Cell]:
         """Where the state's arrays are kept: tensors, and what optimizers have gathered."""
         for t in {id(t): t for t in self._tensors()}.values():
             yield _Cell(t)
@@ -157,14 +153,11 @@ class CapturedStep:
                 raise ValueError(
                     f"capture: inputs are on backends {inputs[0].backend!r} and {x.backend!r}"
                 )
-        if self._recorded:
-            given = [(x.shape, x.dtype.name, x.backend) for x in inputs]
-            expected = [(x.shape, x.dtype.name, x.backend) for x in self._inputs]
-            if given != expected:
-                raise ValueError(
-                    f"capture: the step was recorded for {expected}, got {given}; call its "
-                    "`function` for a batch of another size"
-                )
+        if self._given not in (None, _described(inputs)):
+            raise ValueError(
+                f"capture: the step was recorded for {self._given}, got {_described(inputs)}; call "
+                "its `function` for a batch of another size"
+            )
         return inputs[0]._backend
 
 
@@ -193,38 +186,60 @@ class _Cell:
             self._owner.state[number][slot] = value
 
 
-def _copies(B: Backend, inputs: tuple[Tensor, ...]) -> list[Tensor]:
-    return [make(B, B.copy(x._data), None) for x in inputs]
+def _described(inputs: tuple[Tensor, ...]) -> list[tuple[tuple[int, ...], str, str]]:
+    return [(x.shape, x.dtype.name, x.backend) for x in inputs]
 
 
-def _detached(value: Any) -> Any:
-    """Outputs without their graphs."""
+@contextmanager
+def _on(backend: Any, tensors: Iterable[Tensor]) -> Iterator[None]:
+    """Inside the block these tensors are of another backend."""
+    unique = list({id(t): t for t in tensors}.values())
+    before = [t._backend for t in unique]
+    leaves = [t._node for t in unique if t._node is not None]
+    try:
+        for t in unique:
+            t._backend = backend
+        for leaf in leaves:
+            leaf.backend = backend
+        yield
+    finally:
+        for t, own in zip(unique, before, strict=True):
+            t._backend = own
+            if t._node is not None:
+                t._node.backend = own
+
+
+def _detached(value: Any, found: list[Tensor]) -> Any:
+    """Outputs without their graphs; their tensors are added to `found`."""
     if isinstance(value, Tensor):
-        return value.detach()
+        found.append(value.detach())
+        return found[-1]
     if isinstance(value, tuple | list):
-        return type(value)(_detached(v) for v in value)
+        return type(value)(_detached(v, found) for v in value)
     if isinstance(value, dict):
-        return {key: _detached(v) for key, v in value.items()}
+        return {key: _detached(v, found) for key, v in value.items()}
     return value
 
 
 def capture(function: Callable[..., Any], *state: State) -> CapturedStep:
-    """`function(*inputs)`, recorded on the device at its second call and then launched as a whole.
+    """`function(*inputs)`, recorded at its second call and then launched as a whole.
 
-    A launch costs the host a few microseconds, whatever the step does, so small networks train
-    several times as fast. Every call is one step: the first runs ordinarily (kernels are compiled,
-    products planned, momentum buffers made), the second is recorded and launched, later ones copy
-    their inputs to where the recording reads them and launch it.
+    Small networks train faster: on a GPU a launch costs the host a few microseconds, whatever the
+    step does; on other backends it makes the calls that the step makes of its backend, with the
+    same results to the bit, without tensors, graph and walk back. Every call is one step: the
+    first runs ordinarily (kernels are compiled, products planned, momentum buffers made), the
+    second is recorded and launched, later ones are launched.
 
         step = capture(train_on, model, optimizer)
         for x, y in loader:
             loss = step(x, y)
 
     What Python computes is part of the recording as it was then: control flow, an optimizer's
-    options (a change is noticed, see `CapturedStep.reset`). What needs the host cannot be
-    recorded: reading a value, random numbers (dropout), Adam's count of steps, boolean masks as an
-    index. Labels and positions are not checked in a launch. The function must end with
-    `zero_grad`: a gradient left behind would be added to.
+    options (a change is noticed, see `CapturedStep.reset`). What cannot be recorded: reading a
+    value, new data, other tensors than the inputs and the state (a GPU takes those), drawing
+    random numbers (but dropout, on other backends than a GPU's), Adam's count of steps. Labels and
+    positions are not checked in a launch. The function must end with `zero_grad`: a gradient left
+    behind would be added to.
 
     Args:
         function: takes tensors of one backend, always of the same shapes and dtypes.
@@ -232,8 +247,7 @@ def capture(function: Callable[..., Any], *state: State) -> CapturedStep:
 
     Raises:
         TypeError: state of another kind, or inputs that are no tensors.
-        ValueError: other shapes or dtypes than those recorded, or a backend on which operations
-            are not queued, so that there is nothing to record.
+        ValueError: other shapes or dtypes than those recorded.
         RuntimeError: the step does something that cannot be recorded; says what.
     """
     return CapturedStep(function, *state)

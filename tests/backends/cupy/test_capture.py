@@ -248,12 +248,6 @@ def test_other_shapes():
     assert step.function(tg.ones((3,), device="cupy")).tolist() == [2.0] * 3
 
 
-def test_a_backend_without_a_queue():
-    step = capture(lambda x: x * 2.0)
-    with pytest.raises(ValueError, match="recorder: backend 'numpy' carries operations out as th"):
-        step(tg.Tensor([1.0], backend="numpy"))
-
-
 @pytest.mark.parametrize(
     ("call", "kind", "message"),
     [
