@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -36,9 +36,11 @@ class CapturedStep:
     def reset(self) -> None:
         """Forget the recording: the next call runs ordinarily, the one after it is recorded."""
         self._recorder: Any = None
-        self._cells: list[_Cell] = []
-        self._given: Any = None  # shapes, dtypes and backends of the inputs; None: not recorded
+        self._arrays: Any = None  # those of the state; None: not recorded
         self._frozen: Any = None
+        self._given: list[tuple[Any, Any]] = []  # shapes and dtypes of the inputs
+        self._backend: Any = None
+        self._described: Any = None  # the inputs, for messages
         self._outputs: Any = None
         self._filled: list[Tensor] = []  # the tensors in the outputs
 
@@ -50,20 +52,17 @@ class CapturedStep:
             kept = [make(backend, backend.copy(x._data), None) for x in inputs]
             with self._recorder.rehearsing():  # on what lies in memory as the recording's will
                 return _detached(self.function(*kept), [])
-        if self._given is None:
+        if self._arrays is None:
             self._record(backend, inputs)
-        elif self._frozen != self._constants():
+        elif not self._frozen.hold():
             raise RuntimeError(
                 "capture: an option of an optimizer or the mode of a module has changed since the "
                 "step was recorded, in which it is a constant; call reset() to record it anew"
             )
-        outputs, state = self._recorder.launch(
-            [x._data for x in inputs], [cell.array for cell in self._cells]
-        )
+        outputs, state = self._recorder.launch([x._data for x in inputs], self._arrays.read())
+        self._arrays.write(state)
         for tensor, array in zip(self._filled, outputs, strict=True):
             tensor._data = array
-        for cell, array in zip(self._cells, state, strict=True):
-            cell.array = array
         return self._outputs
 
     # ---------------------------------------------------------------------------- recording
@@ -71,19 +70,18 @@ class CapturedStep:
     def _record(self, backend: Backend, inputs: tuple[Tensor, ...]) -> None:
         """Record the function; the state is as before."""
         self._check_state()
-        cells = list(self._found())
-        before = [cell.array for cell in cells]
+        arrays = _Arrays(self._state)
+        before = arrays.read()
 
-        def step(stand_in: Any, arrays: list[Any], state: list[Any]) -> tuple[list[Any], list[Any]]:
-            with _on(stand_in, self._tensors()):
-                for cell, array in zip(cells, state, strict=True):
-                    cell.array = array
-                filled: list[Tensor] = []
-                outputs = self.function(*[make(stand_in, a, None) for a in arrays])
-                self._outputs, self._filled = _detached(outputs, filled), filled
-                if {c.place for c in self._found()} - {c.place for c in cells}:
+        def step(stand_in: Any, given: list[Any], state: list[Any]) -> tuple[list[Any], list[Any]]:
+            with arrays.on(stand_in):
+                arrays.write(state)
+                self._filled = []
+                outputs = self.function(*[make(stand_in, a, None) for a in given])
+                self._outputs = _detached(outputs, self._filled)
+                if not _Arrays(self._state).places() <= arrays.places():
                     raise RuntimeError("arrays of state appeared that the first call had not made")
-                return [t._data for t in filled], [cell.array for cell in cells]
+                return [t._data for t in self._filled], arrays.read()
 
         try:
             self._recorder.record(step, [x._data for x in inputs], before)
@@ -93,34 +91,16 @@ class CapturedStep:
                 why = RuntimeError("it uses a tensor that is neither an input nor of the state")
             raise RuntimeError(f"capture: the step cannot be recorded: {why}") from error
         finally:
-            for cell, array in zip(cells, before, strict=True):
-                cell.array = array
+            arrays.write(before)
         for tensor in self._filled:
             tensor._backend = backend
-        self._cells, self._frozen, self._given = cells, self._constants(), _described(inputs)
-
-    def _tensors(self) -> Iterator[Tensor]:
-        """Parameters and buffers of the state."""
-        for item in self._state:
-            if isinstance(item, Module):
-                yield from item.parameters()
-                yield from item.buffers()
-            else:
-                yield from [p for group in item.param_groups for p in group["params"]]
-
-    def _found(self) -> Iterator[_Cell]:
-        """Where the state's arrays are kept: tensors, and what optimizers have gathered."""
-        for t in {id(t): t for t in self._tensors()}.values():
-            yield _Cell(t)
-        for item in self._state:
-            if isinstance(item, Optimizer):
-                for number, kept in item.state.items():
-                    slots = [slot for slot in item.slots if kept.get(slot) is not None]
-                    yield from [_Cell(item, (number, slot)) for slot in slots]
+        self._arrays, self._frozen = arrays, _Constants(self._state)
+        self._given = [(x._data.shape, x._data.dtype) for x in inputs]
+        self._backend, self._described = backend, _described(inputs)
 
     def _check_state(self) -> None:
         """RuntimeError for state that a recording would treat wrongly."""
-        if any(t.grad is not None for t in self._tensors()):
+        if any(t.grad is not None for t in _Arrays(self._state).tensors):
             raise RuntimeError(
                 "capture: the step leaves gradients behind, to which the next one would add; let "
                 "the function end with zero_grad()"
@@ -132,17 +112,6 @@ class CapturedStep:
                 "as Adam does for its bias correction; SGD does not"
             )
 
-    def _constants(self) -> Any:
-        """What a recording freezes: options and modes."""
-        options = [
-            {key: value for key, value in group.items() if key != "params"}
-            for item in self._state
-            if isinstance(item, Optimizer)
-            for group in item.param_groups
-        ]
-        modes = [m.training for i in self._state if isinstance(i, Module) for m in i.modules()]
-        return options, modes
-
     def _check(self, inputs: tuple[Tensor, ...]) -> Backend:
         if not inputs:
             raise ValueError("capture: the step needs at least one input")
@@ -153,60 +122,91 @@ class CapturedStep:
                 raise ValueError(
                     f"capture: inputs are on backends {inputs[0].backend!r} and {x.backend!r}"
                 )
-        if self._given not in (None, _described(inputs)):
+        backend = inputs[0]._backend
+        given = [(x._data.shape, x._data.dtype) for x in inputs]
+        if self._given and (given != self._given or backend is not self._backend):
             raise ValueError(
-                f"capture: the step was recorded for {self._given}, got {_described(inputs)}; call "
-                "its `function` for a batch of another size"
+                f"capture: the step was recorded for {self._described}, got {_described(inputs)}; "
+                "call its `function` for a batch of another size"
             )
-        return inputs[0]._backend
+        return backend
 
 
-class _Cell:
-    """What holds an array of the state: a tensor, or an entry of an optimizer's state."""
+class _Arrays:
+    """The arrays of the state: those of tensors, and what optimizers have gathered.
 
-    def __init__(self, owner: Any, entry: tuple[int, str] | None = None) -> None:
-        self._owner = owner
-        self._entry = entry
-        self.place = (id(owner), entry)
+    Attributes:
+        tensors: parameters and buffers, each once.
+    """
 
-    @property
-    def array(self) -> Any:
-        """The array that is there now."""
-        if self._entry is None:
-            return self._owner._data
-        number, slot = self._entry
-        return self._owner.state[number][slot]
+    def __init__(self, state: tuple[State, ...]) -> None:
+        optimizers = [item for item in state if isinstance(item, Optimizer)]
+        found = [t for i in state if isinstance(i, Module) for t in (*i.parameters(), *i.buffers())]
+        found += [p for i in optimizers for group in i.param_groups for p in group["params"]]
+        self.tensors: list[Tensor] = list({id(t): t for t in found}.values())
+        self._gathered = [
+            (item, number, slot)
+            for item in optimizers
+            for number, kept in item.state.items()
+            for slot in item.slots
+            if kept.get(slot) is not None
+        ]
 
-    @array.setter
-    def array(self, value: Any) -> None:
-        if self._entry is None:
-            self._owner._data = value
-        else:
-            number, slot = self._entry
-            self._owner.state[number][slot] = value
+    def places(self) -> set[Any]:
+        """Where arrays are, to compare with those of another time."""
+        return {id(t) for t in self.tensors} | {(id(i), n, slot) for i, n, slot in self._gathered}
+
+    def read(self) -> list[Any]:
+        """The arrays that are there now."""
+        gathered = [item.state[number][slot] for item, number, slot in self._gathered]
+        return [t._data for t in self.tensors] + gathered
+
+    def write(self, arrays: list[Any]) -> None:
+        """Put others there."""
+        for t, array in zip(self.tensors, arrays, strict=False):  # the rest is for what follows
+            t._data = array
+        rest = arrays[len(self.tensors) :]
+        for (item, number, slot), array in zip(self._gathered, rest, strict=True):
+            item.state[number][slot] = array
+
+    @contextmanager
+    def on(self, backend: Any) -> Iterator[None]:
+        """Inside the block the tensors are of another backend."""
+        before = [t._backend for t in self.tensors]
+        try:
+            self._move([backend] * len(before))
+            yield
+        finally:
+            self._move(before)
+
+    def _move(self, backends: list[Any]) -> None:
+        for t, backend in zip(self.tensors, backends, strict=True):
+            t._backend = backend
+            if t._node is not None:
+                t._node.backend = backend
+
+
+class _Constants:
+    """What a recording freezes: options of optimizers and modes of modules."""
+
+    def __init__(self, state: tuple[State, ...]) -> None:
+        optimizers = [item for item in state if isinstance(item, Optimizer)]
+        self._options = [
+            (item, [dict(group) for group in item.param_groups]) for item in optimizers
+        ]
+        modules = [m for item in state if isinstance(item, Module) for m in item.modules()]
+        self._modes = [(m, m.training) for m in modules]
+
+    def hold(self) -> bool:
+        """Whether they are as they were."""
+        for module, mode in self._modes:
+            if module.training is not mode:
+                return False
+        return all(item.param_groups == groups for item, groups in self._options)
 
 
 def _described(inputs: tuple[Tensor, ...]) -> list[tuple[tuple[int, ...], str, str]]:
     return [(x.shape, x.dtype.name, x.backend) for x in inputs]
-
-
-@contextmanager
-def _on(backend: Any, tensors: Iterable[Tensor]) -> Iterator[None]:
-    """Inside the block these tensors are of another backend."""
-    unique = list({id(t): t for t in tensors}.values())
-    before = [t._backend for t in unique]
-    leaves = [t._node for t in unique if t._node is not None]
-    try:
-        for t in unique:
-            t._backend = backend
-        for leaf in leaves:
-            leaf.backend = backend
-        yield
-    finally:
-        for t, own in zip(unique, before, strict=True):
-            t._backend = own
-            if t._node is not None:
-                t._node.backend = own
 
 
 def _detached(value: Any, found: list[Tensor]) -> Any:
