@@ -41,6 +41,7 @@ from types import FunctionType
 from typing import Any
 
 import numpy as np
+from numba import int64
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.cpu_options import ParallelOptions
@@ -227,8 +228,12 @@ def driver(function: Callable[..., Any]) -> Driver:
 class Driver:
     """A kernel as Python calls it: `driver(work, *arguments)`.
 
+    One whose first parameter is `workers` is told how many threads will share its loops, 1 in its
+    serial form; callers and examples leave that out.
+
     Attributes:
         serial, parallel: the two compiled forms; their results have the same bits.
+        alone: the serial form as callers call it.
     """
 
     __name__: str
@@ -237,6 +242,8 @@ class Driver:
     def __init__(self, function: Callable[..., Any]) -> None:
         functools.update_wrapper(self, function)
         self.serial = _compiled(function, OPTIONS)
+        self._told = _is_told(function)
+        self.alone = functools.partial(self.serial, 1) if self._told else self.serial
         self._examples: Examples | None = None
 
     @functools.cached_property
@@ -252,15 +259,17 @@ class Driver:
 
     def __call__(self, work: int, *arguments: Any) -> Any:
         if work < SERIAL_BELOW or not threads.enter(work):
-            return self.serial(*arguments)
+            return self.alone(*arguments)
         try:
+            if self._told:
+                return self.parallel(threads.get_num_threads(), *arguments)
             return self.parallel(*arguments)
         finally:
             threads.leave()
 
     def for_work(self, work: int) -> Callable[..., Any]:
         """What `driver(work, …)` calls, without its detour where that is the serial form."""
-        return self.serial if work < SERIAL_BELOW else functools.partial(self, work)
+        return self.alone if work < SERIAL_BELOW else functools.partial(self, work)
 
     @property
     def title(self) -> str:
@@ -280,7 +289,8 @@ class Driver:
 
     def compile(self, types: tuple[Any, ...], *, parallel: bool) -> None:
         """Compile, or fetch from the disk, the form for arguments of these types of Numba's."""
-        (self.parallel if parallel else self.serial).compile(types)
+        form = self.parallel if parallel else self.serial
+        form.compile((int64, *types) if self._told else types)
 
 
 class InterpretedDriver(Driver):
@@ -289,10 +299,16 @@ class InterpretedDriver(Driver):
     def __init__(self, function: Callable[..., Any]) -> None:
         functools.update_wrapper(self, function)
         self.serial = self.parallel = np.errstate(all="ignore")(function)
+        self.alone = functools.partial(self.serial, 1) if _is_told(function) else self.serial
         self._examples = None
 
     def __call__(self, work: int, *arguments: Any) -> Any:
-        return self.serial(*arguments)
+        return self.alone(*arguments)
+
+
+def _is_told(function: Callable[..., Any]) -> bool:
+    """Whether a driver is told the number of workers."""
+    return function.__code__.co_varnames[0] == "workers"
 
 
 def _inner(function: Any, options: dict[str, Any], compiler: type[_Inlined] = _Inlined) -> Any:

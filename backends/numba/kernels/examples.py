@@ -53,7 +53,7 @@ def _normalization(rng: Any, dtype: Any, shape: tuple[int, ...]) -> dict[str, An
 def _declare(driver: Driver, shapes: tuple[tuple[int, ...], ...]) -> None:
     """Examples of a kernel of batch norm: without activation, then with relu and a residual."""
     function: Callable[..., Any] = driver.__wrapped__
-    names = list(inspect.signature(function).parameters)
+    names = [name for name in inspect.signature(function).parameters if name != "workers"]
 
     @driver.examples
     def _(rng: Any, dtype: Any) -> Arguments:

@@ -16,7 +16,7 @@ from .arithmetic import RELU, minus, slopes
 from .rows import of_group, parameters, spread
 from .rows_statistics import gather, merge
 from .stream import settle
-from .tiles import RUN, column, goes_past, run_of, runs_of, strips_of, tiles_of
+from .tiles import RUN, column, goes_past, run_of, runs_of, share, strips_of, tiles_of
 
 # ---------------------------------------------------------------------------------------- sums
 
@@ -205,10 +205,10 @@ def write_grad_strip(
     row: Any,
     dx: Any,
 ) -> None:
-    """dx of strip t, counted from the end where it goes past the caches."""
+    """dx of strip t, from its end."""
     past = goes_past(dx)
     for i in range(runs_of(x.shape[0], strips, t)):
-        lo, hi = run_of(x.shape[0], strips, t, i, past)
+        lo, hi = run_of(x.shape[0], strips, t, i)
         write_grad_run(g[lo:hi], x[lo:hi], maps, terms, act, slope, row, dx[lo:hi], past)
     if past:
         settle()
@@ -271,6 +271,7 @@ def finish_grad(
 
 @driver
 def backward(
+    workers: Any,
     g: Any,
     x: Any,
     residual: Any,
@@ -294,26 +295,31 @@ def backward(
         strips = strips_of(x[k])
         maps = parameters(x, k, mean, low, rstd, gamma, beta)
         totals = np.empty((strips, 2, width), np.float64)
-        for t in prange(strips):
-            lo, hi = height * t // strips, height * (t + 1) // strips
+        for w in prange(workers):
+            first, last = share(strips, workers, w)
             scratch = np.empty((3, width), x.dtype)
-            sum_strip(
-                g[k, lo:hi],
-                x[k, lo:hi],
-                residual[k, lo:hi],
-                add,
-                maps,
-                act,
-                slope,
-                h[k, lo:hi],
-                scratch,
-                totals[t],
-            )
+            for t in range(first, last):
+                lo, hi = height * t // strips, height * (t + 1) // strips
+                sum_strip(
+                    g[k, lo:hi],
+                    x[k, lo:hi],
+                    residual[k, lo:hi],
+                    add,
+                    maps,
+                    act,
+                    slope,
+                    h[k, lo:hi],
+                    scratch,
+                    totals[t],
+                )
         merge(totals, mean.size // x.shape[0])
         terms = finish_grad(totals, x, k, low, rstd, gamma, center, dgamma, dbeta)
-        for t in prange(strips):
+        for w in prange(workers):
+            first, last = share(strips, workers, w)
             row = np.empty(width, x.dtype)
-            if add:
-                write_grad_strip(h[k], x[k], t, strips, maps, terms, 0, slope, row, dx[k])
-            else:
-                write_grad_strip(g[k], x[k], t, strips, maps, terms, act, slope, row, dx[k])
+            for i in range(last - first):
+                t = last - 1 - i
+                if add:
+                    write_grad_strip(h[k], x[k], t, strips, maps, terms, 0, slope, row, dx[k])
+                else:
+                    write_grad_strip(g[k], x[k], t, strips, maps, terms, act, slope, row, dx[k])

@@ -4,6 +4,10 @@ How many strips there are depends on the shape alone: a strip is summed by one t
 are added in their order, so the number of threads leaves no trace. A strip is walked in runs of
 `RUN` rows, and a run in tiles of columns (`lanes`), the last of which overlaps the one before where
 the width asks for it: it computes the same numbers again.
+
+Where a map follows sums, each worker goes back over his strips: what he read last is still in his
+cache. On two cores of an Intel Xeon with 2 MB each, batch norm forward and backward of (8192, 256)
+took 1.62 ms from the first strip on, and takes 1.37 ms.
 """
 
 from __future__ import annotations
@@ -65,12 +69,16 @@ def goes_past(y: Any) -> bool:
 
 
 @walk
-def run_of(rows: Any, strips: Any, t: Any, i: Any, past: Any) -> Any:
-    """(first, behind the last) of run i of strip t, as they are written: in reverse if `past`."""
+def share(strips: Any, workers: Any, w: Any) -> Any:
+    """(first, behind the last) of the strips that worker w takes."""
+    return strips * w // workers, strips * (w + 1) // workers
+
+
+@walk
+def run_of(rows: Any, strips: Any, t: Any, i: Any) -> Any:
+    """(first, behind the last) row of run i of strip t, counted from its end."""
     lo, hi = rows * t // strips, rows * (t + 1) // strips
-    if past:
-        return max(lo, hi - (i + 1) * RUN), hi - i * RUN
-    return lo + i * RUN, min(hi, lo + (i + 1) * RUN)
+    return max(lo, hi - (i + 1) * RUN), hi - i * RUN
 
 
 @walk

@@ -30,7 +30,7 @@ def differing(driver, dtype):
     """The examples and thread counts for which a driver's bits differ from its serial form's."""
     found = []
     for number, _ in enumerate(driver.example_arguments(dtype)):
-        expected = outcome(driver.serial, driver, number, dtype)
+        expected = outcome(driver.alone, driver, number, dtype)
         for count in COUNTS:
             threads.set_num_threads(count)
             got = outcome(lambda *a: driver(1 << 40, *a), driver, number, dtype)

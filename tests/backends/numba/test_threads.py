@@ -112,7 +112,7 @@ def test_small_work_is_done_serially(monkeypatch):
         return x
 
     driver = compiler.Driver(function)
-    monkeypatch.setattr(driver, "serial", lambda x: calls.append("serial"))
+    monkeypatch.setattr(driver, "alone", lambda x: calls.append("serial"))
     monkeypatch.setattr(driver, "parallel", lambda x: calls.append("parallel"), raising=False)
     monkeypatch.setattr(threads, "_count", max(2, threads.pool.NUM_THREADS))
     monkeypatch.setattr(threads, "start", lambda: None)
