@@ -239,7 +239,7 @@ def capture(function: Callable[..., Any], *state: State) -> CapturedStep:
     value, new data, other tensors than the inputs and the state (a GPU takes those), drawing
     random numbers (but dropout, on other backends than a GPU's), Adam's count of steps. Labels and
     positions are not checked in a launch. The function must end with `zero_grad`: a gradient left
-    behind would be added to.
+    behind would be added to. While it is recorded, no other thread may use the state.
 
     Args:
         function: takes tensors of one backend, always of the same shapes and dtypes.
