@@ -16,7 +16,7 @@ from numba import prange
 from ..compiler import driver, exact, kernel
 from .arithmetic import is_far, minus
 from .moments import store_centred, store_uncentred
-from .stream import CHUNK
+from .stream import CHUNK, SHORT
 
 # A chunk is also what is summed in the dtype of x: a few dozen terms for each lane of a vector.
 
@@ -45,8 +45,8 @@ def chunk_sums(x: Any, shift: Any) -> Any:
 def row_sums(x: Any, shift: Any) -> Any:
     """The same sums of a row."""
     first = second = np.float64(0)
-    for lo in range(0, x.size, CHUNK):
-        a, b = chunk_sums(x[lo : lo + CHUNK], shift)
+    for lo in range(0, x.size, SHORT):
+        a, b = chunk_sums(x[lo : lo + SHORT], shift)
         first += a
         second += b
     return first, second

@@ -15,7 +15,7 @@ from numba import prange
 from ..compiler import driver, exact, kernel
 from .arithmetic import minus, slopes
 from .sample import normal
-from .stream import CHUNK
+from .stream import SHORT
 from .weighted_steps import product
 
 RUN = 64
@@ -63,8 +63,8 @@ def add_row(
 ) -> Any:
     """The same of a row."""
     s0 = s1 = np.float64(0)
-    for lo in range(0, x.size, CHUNK):
-        hi = min(lo + CHUNK, x.size)
+    for lo in range(0, x.size, SHORT):
+        hi = min(lo + SHORT, x.size)
         a, b = add_vector(
             g[lo:hi], x[lo:hi], mean, rstd, low, gamma[lo:hi], dgamma[lo:hi], dbeta[lo:hi]
         )
@@ -87,8 +87,8 @@ def chunk_sums(g: Any, x: Any, mean: Any) -> Any:
 def run_sums(g: Any, x: Any, mean: Any) -> Any:
     """The same of the neighbours that share parameters."""
     s0 = s1 = np.float64(0)
-    for lo in range(0, x.size, CHUNK):
-        a, b = chunk_sums(g[lo : lo + CHUNK], x[lo : lo + CHUNK], mean)
+    for lo in range(0, x.size, SHORT):
+        a, b = chunk_sums(g[lo : lo + SHORT], x[lo : lo + SHORT], mean)
         s0 += a
         s1 += b
     return s0, s1

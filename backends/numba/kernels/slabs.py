@@ -18,14 +18,12 @@ from numba import prange
 from ..compiler import driver, kernel, walk
 from .arithmetic import RELU, affine, is_far, minus
 from .moments import store_centred, store_uncentred
-from .stream import CHUNK, is_large, settle, store
+from .stream import CHUNK, SHORT, is_large, settle, store
 
 STRETCH = 3072
 """Neighbouring numbers that memory is asked for at least, where there are channels enough."""
 BUNDLES = 16
 """Bundles at least, for threads to share."""
-
-# A chunk is also what is summed in the dtype of x: a few dozen terms for each lane of a vector.
 
 
 @walk
@@ -56,8 +54,8 @@ def sums(row: Any, shift: Any) -> Any:
 @kernel
 def add_run(row: Any, shift: Any, totals: Any) -> None:
     """The sums of a run added to `totals`."""
-    for i in range(0, row.size, CHUNK):
-        a, b = sums(row[i : i + CHUNK], shift)
+    for i in range(0, row.size, SHORT):
+        a, b = sums(row[i : i + SHORT], shift)
         totals[0] += a
         totals[1] += b
 

@@ -13,7 +13,7 @@ from numba import prange
 from ..compiler import driver, kernel, walk
 from .arithmetic import RELU, minus, slopes
 from .slabs import bundle_maps, bundle_of, bundles_of, piece_of, room_for
-from .stream import CHUNK, settle, store
+from .stream import SHORT, settle, store
 
 
 @kernel
@@ -76,10 +76,10 @@ def add_grad_run(
     """Σ h and Σ h·(x - mean) of a run added to `totals`, h = g·act′(z)."""
     relu, below = act == RELU, x.dtype.type(slope)
     mean, scale, offset = maps[0], maps[1], maps[2]
-    for lo in range(0, x.size, CHUNK):
-        gs, xs = g[lo : lo + CHUNK], x[lo : lo + CHUNK]
+    for lo in range(0, x.size, SHORT):
+        gs, xs = g[lo : lo + SHORT], x[lo : lo + SHORT]
         if add:
-            rs = residual[lo : lo + CHUNK]
+            rs = residual[lo : lo + SHORT]
             p, q = residual_sums(gs, xs, rs, mean, scale, offset, relu, below)
         elif act:
             p, q = gated_sums(gs, xs, mean, scale, offset, relu, below)

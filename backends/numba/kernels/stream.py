@@ -22,6 +22,8 @@ LARGE = 1 << 22
 """Bytes of a result from which on it is not kept in the caches."""
 CHUNK = 1024
 """Elements of the buffer."""
+SHORT = 256
+"""Terms of a sum in the dtype of x: a dozen for each lane of a vector, of the narrow ones too."""
 STEP = 16
 """Bytes of one store; the target is aligned to it."""
 

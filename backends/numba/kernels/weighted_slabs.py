@@ -20,7 +20,7 @@ from numba import prange
 from ..compiler import driver, kernel
 from .arithmetic import RELU, affine, is_far, minus
 from .moments import store_centred, store_uncentred
-from .stream import CHUNK
+from .stream import CHUNK, SHORT
 from .weighted_steps import floor_of
 
 # A chunk is also what is summed in the dtype of x: a few dozen terms for each lane of a vector.
@@ -67,8 +67,8 @@ def slab_sums(x: Any, w: Any, k: Any, c: Any, shift: Any) -> Any:
     v = c % w.shape[2]
     first = second = np.float64(0)
     for m in range(x.shape[1]):
-        for lo in range(0, x.shape[3], CHUNK):
-            a, b = chunk_sums(x[k, m, c, lo : lo + CHUNK], w[k, m, v, lo : lo + CHUNK], shift)
+        for lo in range(0, x.shape[3], SHORT):
+            a, b = chunk_sums(x[k, m, c, lo : lo + SHORT], w[k, m, v, lo : lo + SHORT], shift)
             first += a
             second += b
     return first, second

@@ -12,7 +12,7 @@ from numba import prange
 
 from ..compiler import driver, kernel
 from .arithmetic import RELU, affine, minus, slopes
-from .stream import CHUNK
+from .stream import CHUNK, SHORT
 from .weighted_slabs import map_chunk
 from .weighted_steps import floor_of, product
 
@@ -103,9 +103,9 @@ def slab_grad_sums(h: Any, x: Any, w: Any, floor: Any, k: Any, c: Any, mean: Any
     v = c % w.shape[2]
     s0 = s1 = np.float64(0)
     for m in range(x.shape[1]):
-        for lo in range(0, x.shape[3], CHUNK):
-            hs, xs = h[k, m, c, lo : lo + CHUNK], x[k, m, c, lo : lo + CHUNK]
-            p, q = chunk_grad_sums(hs, xs, w[k, m, v, lo : lo + CHUNK], floor, mean)
+        for lo in range(0, x.shape[3], SHORT):
+            hs, xs = h[k, m, c, lo : lo + SHORT], x[k, m, c, lo : lo + SHORT]
+            p, q = chunk_grad_sums(hs, xs, w[k, m, v, lo : lo + SHORT], floor, mean)
             s0 += p
             s1 += q
     return s0, s1
