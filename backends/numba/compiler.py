@@ -299,7 +299,8 @@ class InterpretedDriver(Driver):
     def __init__(self, function: Callable[..., Any]) -> None:
         functools.update_wrapper(self, function)
         self.serial = self.parallel = np.errstate(all="ignore")(function)
-        self.alone = functools.partial(self.serial, 1) if _is_told(function) else self.serial
+        self._told = _is_told(function)
+        self.alone = functools.partial(self.serial, 1) if self._told else self.serial
         self._examples = None
 
     def __call__(self, work: int, *arguments: Any) -> Any:
@@ -308,7 +309,7 @@ class InterpretedDriver(Driver):
 
 def _is_told(function: Callable[..., Any]) -> bool:
     """Whether a driver is told the number of workers."""
-    return function.__code__.co_varnames[0] == "workers"
+    return function.__code__.co_varnames[:1] == ("workers",)
 
 
 def _inner(function: Any, options: dict[str, Any], compiler: type[_Inlined] = _Inlined) -> Any:
