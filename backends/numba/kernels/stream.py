@@ -24,8 +24,8 @@ CHUNK = 1024
 """Elements of the buffer."""
 SHORT = 256
 """Terms of a sum in the dtype of x: a dozen for each lane of a vector, of the narrow ones too."""
-STEP = 16
-"""Bytes of one store; the target is aligned to it."""
+STEP = 64
+"""Bytes moved at a time, to addresses that are multiples of it: a line of the caches."""
 
 
 @intrinsic
