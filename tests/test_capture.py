@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import tinygrad_bn as tg
+from tests.capture_helpers import batches, refused, step_of, steps
 from tinygrad_bn import nn, optim, random
 from tinygrad_bn.nn import functional as F
 from tinygrad_bn.training import capture
@@ -30,38 +31,10 @@ def network():
     return model, optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
 
 
-def step_of(model, optimizer):
-    def step(x, y):
-        loss = tg.cross_entropy(model(x), y)
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        return loss
-
-    return step
-
-
-def batches(n=6, size=16):
-    rng = np.random.default_rng(0)
-    for _ in range(n):
-        yield (
-            tg.Tensor(rng.standard_normal((size, 6)), dtype="float32"),
-            tg.Tensor(rng.integers(0, 3, size)),
-        )
-
-
 def trained(captured):
-    """Losses, state and momentum after steps, with an ordinary one and loading in between."""
+    """Losses, state and momentum after steps."""
     model, optimizer = network()
-    plain = step_of(model, optimizer)
-    step = capture(plain, model, optimizer) if captured else plain
-    losses = [float(step(x, y)) for x, y in batches(4)]
-    for x, y in batches(1, size=7):  # the last batch of an epoch
-        losses.append(float(plain(x, y)))
-    saved = optimizer.state_dict()
-    saved["state"][0]["momentum_buffer"] = saved["state"][0]["momentum_buffer"] * 0.5
-    optimizer.load_state_dict(saved)
-    losses += [float(step(x, y)) for x, y in batches(4)]
+    losses = steps(model, optimizer, captured)
     state = {key: t.numpy() for key, t in model.state_dict().items()}
     return losses, state | {"momentum": optimizer.state[0]["momentum_buffer"]}
 
@@ -75,10 +48,6 @@ def test_a_captured_step_trains_like_the_plain_one_to_the_bit():
     assert after.keys() == state.keys()
     for key, values in state.items():
         assert np.array_equal(after[key], values), key
-
-
-def positive(x):
-    return tg.abs(x) + 0.5
 
 
 FUNCTIONS = {
@@ -175,15 +144,6 @@ def test_outputs_are_the_same_tensors_each_time():
 # --------------------------------------------------------------------------- what is not possible
 
 
-def refused(function, *state, inputs=None):
-    x = inputs or (tg.Tensor([1.0, 2.0]),)
-    step = capture(function, *state)
-    step(*x)
-    with pytest.raises(RuntimeError) as info:
-        step(*x)
-    return str(info.value)
-
-
 CAPTURED = "not possible while a step is being captured; do it outside the captured function"
 OTHER = tg.Tensor([1.0, 1.0], backend="numpy")
 
@@ -205,7 +165,7 @@ OTHER = tg.Tensor([1.0, 1.0], backend="numpy")
 )
 def test_refusals(function, message):
     with tg.use_backend("numpy"):
-        text = refused(function)
+        text = refused(function, inputs=[tg.Tensor([1.0, 2.0])])
     assert text.startswith("capture: the step cannot be recorded: ")
     assert message in text
 

@@ -120,7 +120,7 @@ class CuPyBackend(
 
     def recorder(self) -> GraphRecorder:
         """A CUDA graph to be recorded."""
-        return GraphRecorder(self.xp, self.place, self)
+        return GraphRecorder(self)
 
     def memory_stats(self) -> dict[str, int]:
         """Bytes on the device: of CuPy's pool `used` by arrays, `cached` for the next ones,

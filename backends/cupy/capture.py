@@ -19,17 +19,17 @@ class GraphRecorder:
     be given memory from: a launch writes to the same addresses again.
     """
 
-    def __init__(self, cupy: Any, place: Place, backend: Any) -> None:
-        self._cupy = cupy
-        self._place = place
+    def __init__(self, backend: Any) -> None:
         self._backend = backend
+        self._cupy = cupy = backend.xp
+        self._place: Place = backend.place
         self._inputs: list[Any] = []
         self._state: list[Any] = []
         self._outputs: list[Any] = []
         self._pool = cupy.cuda.MemoryPool()
         self._graph: Any = None
-        place.enter()
-        place.forbid_capture("capture")
+        self._place.enter()
+        self._place.forbid_capture("capture")
         self._products = Products(cupy)  # with a workspace of its own: graphs may run side by side
 
     @contextmanager

@@ -33,7 +33,7 @@ def _take_both(g: Any, x: Any) -> bool:
 def _applied(driver: Driver, *arrays: Any, numbers: tuple[float, ...] = ()) -> Any:
     """What an elementwise driver makes of arrays of one shape, in a new one."""
     x = arrays[0]
-    out = (np.empty if x.nbytes < memory.LEAST else memory.empty)(x.shape, x.dtype)
+    out = memory.empty(x.shape, x.dtype)
     driver(2 * x.size, *[a.reshape(-1) for a in (*arrays, out)], *numbers)
     return out
 

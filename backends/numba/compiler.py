@@ -233,7 +233,6 @@ class Driver:
 
     Attributes:
         serial, parallel: the two compiled forms; their results have the same bits.
-        alone: the serial form as callers call it.
     """
 
     __name__: str
@@ -242,8 +241,6 @@ class Driver:
     def __init__(self, function: Callable[..., Any]) -> None:
         functools.update_wrapper(self, function)
         self.serial = _compiled(function, OPTIONS)
-        self._told = _is_told(function)
-        self.alone = functools.partial(self.serial, 1) if self._told else self.serial
         self._examples: Examples | None = None
 
     @functools.cached_property
@@ -256,6 +253,15 @@ class Driver:
             return self.serial
         threads.start()
         return _compiled(self.serial.py_func, OPTIONS | {"parallel": _PARALLEL})
+
+    @functools.cached_property
+    def _told(self) -> bool:
+        return self.__wrapped__.__code__.co_varnames[:1] == ("workers",)
+
+    @functools.cached_property
+    def alone(self) -> Callable[..., Any]:
+        """The serial form as callers call it."""
+        return functools.partial(self.serial, 1) if self._told else self.serial
 
     def __call__(self, work: int, *arguments: Any) -> Any:
         if work < SERIAL_BELOW or not threads.enter(work):
@@ -299,17 +305,10 @@ class InterpretedDriver(Driver):
     def __init__(self, function: Callable[..., Any]) -> None:
         functools.update_wrapper(self, function)
         self.serial = self.parallel = np.errstate(all="ignore")(function)
-        self._told = _is_told(function)
-        self.alone = functools.partial(self.serial, 1) if self._told else self.serial
         self._examples = None
 
     def __call__(self, work: int, *arguments: Any) -> Any:
         return self.alone(*arguments)
-
-
-def _is_told(function: Callable[..., Any]) -> bool:
-    """Whether a driver is told the number of workers."""
-    return function.__code__.co_varnames[:1] == ("workers",)
 
 
 def _inner(function: Any, options: dict[str, Any], compiler: type[_Inlined] = _Inlined) -> Any:

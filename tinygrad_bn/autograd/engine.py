@@ -99,7 +99,7 @@ def _run_plain(roots: Sequence[tuple[Any, Any]], retain_graph: bool) -> None:
     """
     tokens = hush()
     try:
-        grads = dict(roots) if len(roots) == 1 else _gathered(roots)
+        grads = _gathered(roots)
         _walk_plain(reachable(grads), grads, retain_graph)
         with _leaves:
             _arrive_plain(grads)

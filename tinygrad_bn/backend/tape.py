@@ -127,10 +127,12 @@ class TapeBackend:
         value = getattr(self._backend, name)
         if not callable(value):
             return value
-        if name in _AS_THEY_ARE:
-            found: Any = lambda *args: value(*map(_array, args))  # noqa: E731
-        else:
-            found = lambda *args, **kwargs: self._tape.call(value, args, kwargs)  # noqa: E731
+
+        def found(*args: Any, **kwargs: Any) -> Any:
+            if name in _AS_THEY_ARE:
+                return value(*_array(args), **_array(kwargs))
+            return self._tape.call(value, args, kwargs)
+
         setattr(self, name, found)  # found at once next time
         return found
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from typing import Any, Self
 
 from .. import ops
 from ..autograd import is_checkpointing, is_recomputing
-from ..backend.normalization_plan import normalization_plan
 from ..tensor import Tensor
 from . import normalization_functional as F
 from .checks import check_size
 from .normalization_checks import REFUSED, check_decay, one_of, refuse_momentum
-from .normalization_inputs import check_input, extent
+from .normalization_inputs import extent
 from .parameter import Parameter
 from .running_statistics import RunningStatistics
 
 _SOURCES = ("auto", "batch", "population")
+_batch_norm = inspect.unwrap(F.batch_norm)  # past `named`: its errors name it already
 
 
 class BatchNorm(RunningStatistics):
@@ -199,17 +200,19 @@ class BatchNorm(RunningStatistics):
     def _by_batch(
         self, x: Any, mask: Any, weights: Any, residual: Any
     ) -> tuple[Any, F.BatchStatistics]:
-        x = check_input("batch_norm", x)
-        plan = normalization_plan(
-            x._data.ndim,
-            self.axis,
-            self.eps,
+        return _batch_norm(
+            x,
+            self.weight,
+            self.bias,
+            axis=self.axis,
+            eps=self.eps,
+            mask=mask,
+            weights=weights,
             activation=self.activation,
             slope=self.slope,
-            masked=mask is not None,
-            ghost=self.ghost_size,
+            residual=residual,
+            ghost_size=self.ghost_size,
         )
-        return F.by_plan(x, self.weight, self.bias, plan, mask, weights, residual)
 
     def _by_population(self, x: Any, mask: Any, residual: Any) -> Any:
         y = F.normalize_by(

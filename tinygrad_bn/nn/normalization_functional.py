@@ -113,6 +113,8 @@ def batch_norm(
     Source: Ioffe and Szegedy, 2015; ghost batches: Hoffer, Hubara and Soudry, 2017.
     """
     x = check_input("batch_norm", x)
+    if mask is not None and weights is not None:
+        raise ValueError("batch_norm: give mask or weights, not both (multiply them)")
     plan = normalization_plan(
         x._data.ndim,
         axis,
@@ -122,33 +124,18 @@ def batch_norm(
         masked=mask is not None,
         ghost=ghost_size,
     )
-    return by_plan(x, gamma, beta, plan, mask, weights, residual)
-
-
-def by_plan(
-    x: Any,
-    gamma: Any,
-    beta: Any,
-    plan: NormalizationPlan,
-    mask: Any,
-    weights: Any,
-    residual: Any,
-) -> tuple[Any, BatchStatistics]:
-    """`batch_norm` of a tensor x; the plan, masked if there is a mask, says the rest."""
     check_parameters("batch_norm", x, plan, gamma=gamma, beta=beta)
     if weights is not None or mask is not None:
-        if mask is not None and weights is not None:
-            raise ValueError("batch_norm: give mask or weights, not both (multiply them)")
         weights = aligned_weights("batch_norm", x, weights if mask is None else mask, plan)
     later = None
     if residual is not None:
         residual = check_residual("batch_norm", x, residual)
-        if plan.activation is None and not plan.masked:  # a sum of its own keeps no residual alive
+        if activation is None and mask is None:  # a sum of its own keeps no residual alive
             residual, later = None, residual
     y, mean, low, var, _, count = ops.batch_norm(x, gamma, beta, residual, weights, plan=plan)
     if later is not None:
         y = y + later
-    if plan.ghost is not None:
+    if ghost_size is not None:
         return y, _of_groups(x, mean, low, var, count, plan)
     m = plan.extent(x._data.shape) if count is None else count
     return y, BatchStatistics.rounded(mean, low, var, m)

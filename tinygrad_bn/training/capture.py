@@ -36,11 +36,9 @@ class CapturedStep:
     def reset(self) -> None:
         """Forget the recording: the next call runs ordinarily, the one after it is recorded."""
         self._recorder: Any = None
-        self._arrays: Any = None  # those of the state; None: not recorded
+        self._arrays: Any = None  # those of the state
         self._frozen: Any = None
-        self._given: list[tuple[Any, Any]] = []  # shapes and dtypes of the inputs
-        self._backend: Any = None
-        self._described: Any = None  # the inputs, for messages
+        self._given: Any = None  # shapes, dtypes and backends of the inputs; None: not recorded
         self._outputs: Any = None
         self._filled: list[Tensor] = []  # the tensors in the outputs
 
@@ -52,7 +50,7 @@ class CapturedStep:
             kept = [make(backend, backend.copy(x._data), None) for x in inputs]
             with self._recorder.rehearsing():  # on what lies in memory as the recording's will
                 return _detached(self.function(*kept), [])
-        if self._arrays is None:
+        if self._given is None:
             self._record(backend, inputs)
         elif not self._frozen.hold():
             raise RuntimeError(
@@ -95,8 +93,7 @@ class CapturedStep:
         for tensor in self._filled:
             tensor._backend = backend
         self._arrays, self._frozen = arrays, _Constants(self._state)
-        self._given = [(x._data.shape, x._data.dtype) for x in inputs]
-        self._backend, self._described = backend, _described(inputs)
+        self._given = _described(inputs)
 
     def _check_state(self) -> None:
         """RuntimeError for state that a recording would treat wrongly."""
@@ -122,14 +119,12 @@ class CapturedStep:
                 raise ValueError(
                     f"capture: inputs are on backends {inputs[0].backend!r} and {x.backend!r}"
                 )
-        backend = inputs[0]._backend
-        given = [(x._data.shape, x._data.dtype) for x in inputs]
-        if self._given and (given != self._given or backend is not self._backend):
+        if self._given not in (None, _described(inputs)):
             raise ValueError(
-                f"capture: the step was recorded for {self._described}, got {_described(inputs)}; "
-                "call its `function` for a batch of another size"
+                f"capture: the step was recorded for {self._given}, got {_described(inputs)}; call "
+                "its `function` for a batch of another size"
             )
-        return backend
+        return inputs[0]._backend
 
 
 class _Arrays:

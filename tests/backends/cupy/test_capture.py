@@ -1,11 +1,15 @@
 """Captured steps on a pretend device, whose graphs carry out again what was recorded."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from tinygrad_bn.backends.cupy import cublaslt
 
 import tinygrad_bn as tg
+from tests import capture_helpers as helpers
 from tests.backends.cupy.fake_cublaslt import COMPILER, CublasLt
+from tests.capture_helpers import step_of
 from tinygrad_bn import nn, optim, random
 from tinygrad_bn.training import capture
 
@@ -28,22 +32,13 @@ def network(momentum=0.9):
     return model, optim.SGD(model.parameters(), lr=0.1, momentum=momentum)
 
 
-def step_of(model, optimizer):
-    def step(x, y):
-        loss = tg.cross_entropy(model(x), y)
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        return loss
-
-    return step
+batches = partial(helpers.batches, backend="cupy")
 
 
-def batches(n=6, size=16):
-    rng = np.random.default_rng(0)
-    for _ in range(n):
-        x = tg.Tensor(rng.standard_normal((size, 6)), dtype="float32", backend="cupy")
-        yield x, tg.Tensor(rng.integers(0, 3, size), backend="cupy")
+def refused(function, *state, inputs=None):
+    return helpers.refused(
+        function, *state, inputs=inputs or [tg.Tensor([1.0, 2.0], backend="cupy")]
+    )
 
 
 def run(captured):
@@ -125,17 +120,7 @@ def test_the_graph_has_memory_of_its_own(cupy):
 def interrupted(captured):
     """The state after steps with an ordinary one and loading in between."""
     model, optimizer = network()
-    plain = step_of(model, optimizer)
-    step = capture(plain, model, optimizer) if captured else plain
-    for x, y in batches(3):
-        step(x, y)
-    for x, y in batches(1, size=7):  # the last batch of an epoch
-        plain(x, y)
-    saved = optimizer.state_dict()
-    saved["state"][0]["momentum_buffer"] = saved["state"][0]["momentum_buffer"] * 0.5
-    optimizer.load_state_dict(saved)
-    for x, y in batches(3):
-        step(x, y)
+    helpers.steps(model, optimizer, captured, backend="cupy")
     return {name: t.numpy() for name, t in model.state_dict().items()}
 
 
@@ -147,15 +132,6 @@ def test_ordinary_steps_and_loading_in_between():
 
 
 # --------------------------------------------------------------------------- what is not possible
-
-
-def refused(function, *state, inputs=None):
-    x = inputs or (tg.Tensor([1.0, 2.0], backend="cupy"),)
-    step = capture(function, *state)
-    step(*x)
-    with pytest.raises(RuntimeError) as info:
-        step(*x)
-    return str(info.value)
 
 
 def test_reading_a_value():

@@ -10,6 +10,7 @@ from tinygrad_bn.backends.cupy.cublaslt import Products
 from tinygrad_bn.backends.cupy.launch import Launch
 
 import tinygrad_bn as tg
+from tests.capture_helpers import step_of
 from tests.helpers import integers, normal
 from tinygrad_bn import nn, optim, random
 from tinygrad_bn.backend import get_backend, rng
@@ -197,13 +198,7 @@ def losses(captured):
     model.to("cupy")
     optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
 
-    def step(x, y):
-        loss = tg.cross_entropy(model(x), y)
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        return loss
-
+    step = step_of(model, optimizer)
     run = capture(step, model, optimizer) if captured else step
     found = []
     for i in range(10):
