@@ -178,7 +178,7 @@ class Tensor(Operators, Methods):
         create_graph: bool = False,
     ) -> None:
         """Add d⟨gradient, self⟩/d leaf to every leaf's `.grad`; see `autograd.backward`."""
-        differentiate.backward(self, gradient, retain_graph=retain_graph, create_graph=create_graph)
+        differentiate.backward_from(self, gradient, retain_graph, create_graph)
 
     def detach(self) -> Tensor:
         """The same values (and memory) outside the graph."""

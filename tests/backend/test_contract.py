@@ -142,7 +142,7 @@ def test_index_put_leaves_its_argument_alone(B):
 
 def test_functions_of_the_standard_are_found(B):
     assert B.tanh(B.from_numpy(np.zeros(1)))[0] == 0.0
-    with pytest.raises(AttributeError, match=f"backend '{B.name}' has no 'no_such_f"):
+    with pytest.raises(AttributeError, match="no_such_function"):
         _ = B.no_such_function
 
 

@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 _NAMESAKE = "_namesake"
 """Stands in sources for the primitive's own name, so that they do not differ by it."""
 
-_NUMBERS = frozenset((float, int))
-"""Python numbers that go to the forward as they are, past `unwrap`: most second operands."""
-
 _FIRST_CALL = "def _function(*_args, **_kwargs): return _compile()(*_args, **_kwargs)"
 """Source of a public function that has not been called yet."""
 
@@ -45,7 +42,9 @@ def compile_call(p: Primitive) -> Callable[..., Any]:
         "_Node": Node,
         "_new": object.__new__,
         "_next_sequence": next_sequence,
-        "_NUMBERS": _NUMBERS,
+        "_type": type,  # not `.__class__`, which Python looks up in full
+        "_float": float,
+        "_int": int,
         "_calmly": calmly,
         "_set": setting.set,
         "_reset": setting.reset,
@@ -136,8 +135,8 @@ def _take(p: Primitive, i: int, name: str) -> list[str]:
     optional = name in p.optional
     return [
         *([f"        if {name} is None: _a{i} = _n{i} = None"] if optional else []),
-        f"        {'elif' if optional else 'if'} {name}.__class__ is not _Tensor "
-        f"and {name}.__class__ in _NUMBERS: _a{i} = {name}; _n{i} = None",
+        f"        {'elif' if optional else 'if'} _type({name}) is _float "
+        f"or _type({name}) is _int: _a{i} = {name}; _n{i} = None",
         f"        elif {name}._backend is _B: {tensor}",
         "        else: raise AttributeError",
     ]
@@ -245,12 +244,12 @@ def _finish(p: Primitive, tracked: str, parents: str, saved: str, originals: str
         "            _node = _runtime.unrecorded(_P, _node)",
     ]
     if p.outputs > 1:
-        normal = "o if o.__class__ is _B.array_type else _B.wrap(o)"
+        normal = "o if _type(o) is _B.array_type else _B.wrap(o)"
         lines.append(f"    _out = tuple([{normal} for o in _out])")
         shape, dtype = "tuple([o.shape for o in _out])", "tuple([o.dtype for o in _out])"
         no_derivative = []  # asked for each output where it is wrapped
     else:
-        lines.append("    if _out.__class__ is not _B.array_type: _out = _B.wrap(_out)")
+        lines.append("    if _type(_out) is not _B.array_type: _out = _B.wrap(_out)")
     lines.append("    _node = None")
     if tracked:
         lines += [
@@ -273,7 +272,7 @@ def _finish(p: Primitive, tracked: str, parents: str, saved: str, originals: str
     for x in auxiliary:  # `_runtime.plain`, written out
         lines += [
             f"    if {x} is not None:",
-            f"        if {x}.__class__ is not _B.array_type: {x} = _B.wrap({x})",
+            f"        if _type({x}) is not _B.array_type: {x} = _B.wrap({x})",
             "        _t = _new(_Tensor)",
             f"        _t._data = {x}; _t._node = None; _t._backend = _B",
             f"        {x} = _t",

@@ -8,8 +8,9 @@ from typing import Any
 
 from ..backend import BackendMismatchError
 from . import runtime
-from .engine import run
+from .engine import run, run_plain
 from .graph import Variable
+from .state import watch
 
 
 def _sequence(value: Any) -> tuple[Any, ...]:
@@ -48,7 +49,7 @@ def _root(caller: str, y: Any, g: Any, create_graph: bool) -> tuple[Any, Any]:
             "(or was computed under no_grad)"
         )
     if (
-        g.__class__ is y.__class__
+        isinstance(g, Variable)
         and g._backend is y._backend
         and g._data.shape == y._data.shape
         and g._data.dtype == y._data.dtype
@@ -113,13 +114,24 @@ def backward(
             was modified in place.
         ValueError: no outputs, or a cotangent of the wrong shape.
     """
+    backward_from(outputs, grad_outputs, retain_graph, create_graph)
+
+
+def backward_from(
+    outputs: Any, grad_outputs: Any, retain_graph: bool | None, create_graph: bool
+) -> None:
+    """`backward`, all of its arguments by position: the call that every training step makes."""
+    retain = create_graph if retain_graph is None else retain_graph
     if isinstance(outputs, Variable) and (
         grad_outputs is None or isinstance(grad_outputs, Variable)
     ):
-        roots = [_root("backward", outputs, grad_outputs, create_graph)]
+        root = _root("backward", outputs, grad_outputs, create_graph)
+        if not create_graph and not watch.anomaly:
+            run_plain({root[0]: root[1]}, retain)
+            return
+        roots = [root]
     else:
         roots = _cotangents("backward", outputs, grad_outputs, create_graph)
-    retain = create_graph if retain_graph is None else retain_graph
     run(roots, retain_graph=retain, create_graph=create_graph, capture=None)
 
 

@@ -42,14 +42,19 @@ ALONE = _count_of_a_local()
 
 def reachable(roots: Iterable[Any]) -> list[Node]:
     """The operations from which `roots` were computed, users before what they use; no leaves."""
-    order = [node for node in dict.fromkeys(roots) if node.__class__ is Node]
-    seen = set(order)
+    order: list[Node] = []
+    seen: set[Any] = set()
+    for node in roots:
+        if type(node) is Node and node not in seen:
+            seen.add(node)
+            order.append(node)
     for node in order:  # grows while it is read
         for parent in node.parents:
-            if parent.__class__ is Node and parent not in seen:
+            if type(parent) is Node and parent not in seen:
                 seen.add(parent)
                 order.append(parent)
-    order.sort(key=_by_sequence, reverse=True)  # in order already, for the most part
+    if len(order) > 1:
+        order.sort(key=_by_sequence, reverse=True)  # in order already, for the most part
     return order
 
 
@@ -73,36 +78,55 @@ def run(
 ) -> None:
     """Propagate cotangents from `roots`, pairs of a node and a raw array (or a tensor, when
     `create_graph`), into the leaves' `.grad`, or into `capture` (node -> gradient) if given."""
-    if capture is None and not create_graph and not watch.anomaly:
-        _run_plain(roots, retain_graph)
-        return
     with set_grad_enabled(create_graph), quiet():
-        grads = _gathered(roots)
+        grads: dict[Any, Any] = {}
+        for node, g in roots:  # one that is named twice has the sum
+            grads[node] = grads[node] + g if node in grads else g
         _walk(reachable(grads), grads, retain_graph, create_graph, capture)
         with _leaves:
             _arrive(grads, create_graph, capture)
 
 
-def _gathered(roots: Sequence[tuple[Any, Any]]) -> dict[Any, Any]:
-    """The cotangents by node; a node that is named twice has their sum."""
-    grads: dict[Any, Any] = {}
-    for node, g in roots:
-        grads[node] = grads[node] + g if node in grads else g
-    return grads
-
-
-def _run_plain(roots: Sequence[tuple[Any, Any]], retain_graph: bool) -> None:
-    """`run` for the common case, first order into `.grad`, without its questions.
+def run_plain(grads: dict[Any, Any], retain_graph: bool) -> None:
+    """`run` for the common case, raw arrays into `.grad`, without its questions; not for use
+    under `detect_anomaly`.
 
     Rules see raw arrays, of which nothing is recorded; hooks, which see tensors, run without
-    recording of their own.
+    recording of their own. `grads` has the cotangent of each root, and is used up.
     """
     tokens = hush()
     try:
-        grads = _gathered(roots)
-        _walk_plain(reachable(grads), grads, retain_graph)
+        owned: set[Any] = set()
+        for node in reachable(grads):
+            g = grads.pop(node, None)
+            if g is None:
+                continue
+            if type(g) is list:
+                g = complete(node, g, False)
+            if node.hooks:
+                g = _run_hooks(node, g, False)
+            node.primitive.pull(node, g, grads, owned, None)
+            if not retain_graph and node.saved:
+                node.saved = None
+        g = None
         with _leaves:
-            _arrive_plain(grads)
+            while grads:
+                leaf, g = grads.popitem()
+                if leaf.hooks:
+                    g = _run_hooks(leaf, g, False)
+                alone = getrefcount(g) == ALONE
+                backend = leaf.backend
+                if (
+                    leaf.grad is None
+                    and alone
+                    and not backend.placed
+                    and backend.owns_memory(g)
+                ):
+                    grad = _new(runtime.tensor_type)  # `runtime.make`, as often as this runs
+                    grad._data, grad._node, grad._backend = g, None, backend
+                    leaf.grad = grad
+                else:
+                    _accumulate(leaf, g, alone)
     finally:
         unhush(tokens)
 
@@ -120,39 +144,6 @@ def _arrive(grads: dict[Any, Any], create_graph: bool, capture: dict[Any, Any] |
             capture[leaf] = _kept(leaf, g, alone)
 
 
-def _arrive_plain(grads: dict[Any, Any]) -> None:
-    """`_arrive` for raw arrays into `.grad`."""
-    while grads:
-        leaf, g = grads.popitem()
-        if leaf.hooks:
-            g = _run_hooks(leaf, g, False)
-        alone = getrefcount(g) == ALONE
-        backend = leaf.backend
-        if leaf.grad is not None or backend.placed or not (alone and backend.owns_memory(g)):
-            _accumulate(leaf, g, alone)
-        else:
-            grad = _new(runtime.tensor_type)  # `runtime.make`, as often as this runs
-            grad._data, grad._node, grad._backend = g, None, backend
-            leaf.grad = grad
-
-
-def _walk_plain(order: list[Node], grads: dict[Any, Any], retain_graph: bool) -> None:
-    """`_walk` in the same case."""
-    owned: set[Any] = set()
-    take = grads.pop
-    for node in order:
-        g = take(node, None)
-        if g is None:
-            continue
-        if g.__class__ is list:
-            g = complete(node, g, False)
-        if node.hooks:
-            g = _run_hooks(node, g, False)
-        node.primitive.pull(node, g, grads, owned, None)
-        if not retain_graph and node.saved:
-            node.saved = None
-
-
 def _walk(
     order: list[Node],
     grads: dict[Any, Any],
@@ -167,7 +158,7 @@ def _walk(
         g = grads.pop(node, None)
         if g is None:
             continue
-        if g.__class__ is list:
+        if type(g) is list:
             g = complete(node, g, create_graph)
         if node.hooks:
             g = _run_hooks(node, g, create_graph)
@@ -244,7 +235,7 @@ def _pull_recorded(node: Node, g: Any, grads: dict[Any, Any], wanted: set[Any] |
     if isinstance(p, Link):
         p.pull(node, g, grads, None, wanted)
         return
-    saved = node.saved if node.saved.__class__ is tuple else runtime.restore(node)
+    saved = node.saved if type(node.saved) is tuple else runtime.restore(node)
     if node.seq < watch.latest_mutation:
         check_unmodified(node, saved)
     parents = p.parent_groups(node.parents)

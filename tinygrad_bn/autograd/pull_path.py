@@ -37,7 +37,7 @@ def compile_pull(p: Primitive) -> Callable[..., None]:
     if p.saved:
         lines += [
             "    saved = node.saved",
-            "    if saved.__class__ is not tuple: saved = _runtime.restore(node)",
+            "    if type(saved) is not tuple: saved = _runtime.restore(node)",
             "    if node.seq < _watch.latest_mutation: _check_unmodified(node, saved)",
             f"    {tuple_source(f'_s{i}' for i in range(len(p.saved)))} = saved",
         ]
@@ -89,7 +89,10 @@ def _pull_joint(p: Primitive, names: dict[str, Any]) -> list[str]:
         *([f"    wants = {wants}"] if "wants" in p.needs[key] else []),
         f"    results = _rule(B, g{_rule_arguments(p, key)})",
         "    if len(results) != len(node.parents): raise _runtime.miscounted(node, results)",
-        "    for n, d in zip(node.parents, results, strict=True):",
+        "    i = 0",
+        "    for n in node.parents:",
+        "        d = results[i]",
+        "        i += 1",
         "        if n is not None and d is not None and (wanted is None or n in wanted):",
         *[f"            {line}" for line in _deliver("n")],
     ]

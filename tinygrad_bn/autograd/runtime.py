@@ -149,7 +149,7 @@ def plain(backend: Backend, array: Any) -> Any:
     if array is None:
         return None
     t = _new(tensor_type)
-    t._data = array if array.__class__ is backend.array_type else backend.wrap(array)
+    t._data = array if type(array) is backend.array_type else backend.wrap(array)
     t._node = None
     t._backend = backend
     return t

@@ -24,19 +24,21 @@ state = _State()
 class Watch:
     """Switches that the compiled call paths read: cheap to test, almost always off."""
 
-    __slots__ = ("_lock", "anomaly", "latest_mutation", "paused")
+    __slots__ = ("_lock", "anomaly", "checkpoints", "latest_mutation", "paused")
 
     def __init__(self) -> None:
         self.anomaly = 0  # how many detect_anomaly() blocks are open, over all threads
         self.paused = 0  # how many blocks that switch recording off are open, over all threads
+        self.checkpoints = 0  # how many first passes and replays of `checkpoint` are going on
         self._lock = threading.Lock()
         self.latest_mutation = -1  # sequence number of the last in-place change of any buffer
 
-    def adjust(self, *, anomaly: int = 0, paused: int = 0) -> None:
+    def adjust(self, *, anomaly: int = 0, paused: int = 0, checkpoints: int = 0) -> None:
         """Count blocks in and out; a plain `+=` could lose one between threads."""
         with self._lock:
             self.anomaly += anomaly
             self.paused += paused
+            self.checkpoints += checkpoints
 
 
 watch = Watch()
@@ -102,22 +104,32 @@ class enable_grad(set_grad_enabled):
         super().__init__(True)
 
 
-class checkpointing(Mode):
+class _Pass(Mode):
+    """One run of a checkpointed function."""
+
+    def __init__(self) -> None:
+        super().__init__(True)
+
+    def __enter__(self) -> _Pass:
+        watch.adjust(checkpoints=1)
+        super().__enter__()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        super().__exit__(*exc)
+        watch.adjust(checkpoints=-1)
+
+
+class checkpointing(_Pass):
     """Marks the first pass of a checkpointed function; layers remember what its replay needs."""
 
     attribute = "checkpointing"
 
-    def __init__(self) -> None:
-        super().__init__(True)
 
-
-class recomputing(Mode):
+class recomputing(_Pass):
     """Marks the replay of a checkpointed function; layers with state leave it alone then."""
 
     attribute = "recomputing"
-
-    def __init__(self) -> None:
-        super().__init__(True)
 
 
 def is_grad_enabled() -> bool:
@@ -127,7 +139,7 @@ def is_grad_enabled() -> bool:
 
 def is_checkpointing() -> bool:
     """Whether this is the first pass of a checkpointed function, which will be replayed."""
-    return state.checkpointing and not state.recomputing
+    return watch.checkpoints > 0 and state.checkpointing and not state.recomputing
 
 
 def is_recomputing() -> bool:
@@ -136,7 +148,7 @@ def is_recomputing() -> bool:
     A layer that updates a state of its own in forward (running statistics, counters) has done so
     in the first pass and must not do it again in the replay.
     """
-    return state.recomputing
+    return watch.checkpoints > 0 and state.recomputing
 
 
 Hook = Callable[[Any], Any]

@@ -9,7 +9,7 @@ unchanged. A backend overrides a method by name, with the same signature.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -73,6 +73,7 @@ class Backend(
                 native = dtype  # NumPy and its kin name their dtypes by scalar types
             if native is not None:
                 self._learn(dtype, native)
+        self._adopt()
 
     def _learn(self, dtype: dtypes.DType, native: Any) -> None:
         self._native[dtype] = native
@@ -84,19 +85,19 @@ class Backend(
         if dtype == dtypes.DEFAULT_FLOAT:
             self.usual = native
 
-    def __getattr__(self, name: str) -> Any:
-        """A function of the standard: the namespace's own, remembered for the next call."""
-        if name.startswith("_") or self.__dict__.get("xp") is None:
-            raise AttributeError(name)
-        try:
-            function = getattr(self.xp, name)
-        except AttributeError:
-            raise AttributeError(
-                f"backend {self.name!r} has no {name!r}: neither the base class nor its array "
-                f"namespace {getattr(self.xp, '__name__', self.xp)!r} defines it"
-            ) from None
-        setattr(self, name, function)
-        return function
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    def _adopt(self) -> None:
+        """Take over the namespace's own functions where nothing here has their name.
+
+        At once and not when one is asked for: a class with `__getattr__` has slow attributes.
+        """
+        own = self.__dict__
+        for name, value in vars(self.xp).items():
+            if not (name.startswith("_") or name in own or hasattr(type(self), name)):
+                own[name] = value
 
     def __repr__(self) -> str:
         return f"<backend {self.name}>"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 from ..refusal import check_integer, check_number
 
@@ -76,7 +77,13 @@ class NormalizationPlan:
 
     def kept(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of the statistics of an x of `shape`."""
-        return tuple([shape[a] for a in self.axis])
+        axis = self.axis
+        return (shape[axis[0]],) if len(axis) == 1 else tuple([shape[a] for a in axis])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copied and pickled plans are the one that the cache has."""
+        given = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
+        return functools.partial(normalization_plan, **given), ()
 
 
 def _is_trailing(axes: tuple[int, ...], ndim: int) -> bool:

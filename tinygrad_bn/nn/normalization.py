@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
-import math
 from typing import Any, Self
 
 from .. import ops
 from ..autograd import is_checkpointing, is_recomputing
-from ..tensor import Tensor
+from ..autograd.state import watch
+from ..backend.normalization_plan import NormalizationPlan, normalization_plan
 from . import normalization_functional as F
 from .checks import check_size
 from .normalization_checks import REFUSED, check_decay, one_of, refuse_momentum
-from .normalization_inputs import extent
+from .normalization_inputs import check_input
 from .parameter import Parameter
 from .running_statistics import RunningStatistics
 
 _SOURCES = ("auto", "batch", "population")
-_batch_norm = inspect.unwrap(F.batch_norm)  # past `named`: its errors name it already
+_PLANNED = ("axis", "eps", "activation", "slope", "ghost_size")
+"""Attributes that a plan is made of."""
 
 
 class BatchNorm(RunningStatistics):
@@ -61,6 +61,7 @@ class BatchNorm(RunningStatistics):
     ranks: tuple[int, ...] = ()
     weight: Parameter | None
     bias: Parameter | None
+    _plans: dict[int, NormalizationPlan]  # by the number of axes of x, negative with a mask
 
     def __init__(
         self,
@@ -138,22 +139,29 @@ class BatchNorm(RunningStatistics):
     @property
     def normalizes_by_batch(self) -> bool:
         """Whether the next forward uses the statistics of its batch."""
-        if self.running_mean is None:
-            return True
-        if self.frozen:
-            return False
-        return self.training if self.normalize_with == "auto" else self.normalize_with == "batch"
+        return self._modes()[0]
 
     @property
     def updates(self) -> bool:
         """Whether the next forward moves the population estimate."""
+        return self._modes()[1]
+
+    def _modes(self) -> tuple[bool, bool]:
+        """Whether the next forward normalises by its batch, and whether it moves the estimate."""
+        if self.running_mean is None:
+            return True, False
+        if self.frozen:
+            return False, False
+        training, source = self.training, self.normalize_with
         return (
-            self.training
-            and self.update_statistics
-            and not self.frozen
-            and self.running_mean is not None
-            and not is_recomputing()
+            training if source == "auto" else source == "batch",
+            training and self.update_statistics and not (watch.checkpoints and is_recomputing()),
         )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name in _PLANNED:
+            object.__setattr__(self, "_plans", {})
 
     # --------------------------------------------------------------------------- forward
 
@@ -161,16 +169,24 @@ class BatchNorm(RunningStatistics):
         self, x: Any, *, mask: Any = None, weights: Any = None, residual: Any = None
     ) -> Any:
         """x normalised; mask, weights and residual as in `nn.functional.batch_norm`."""
-        values = self._check_input(x)
-        by_batch = self.normalizes_by_batch
-        updates = self.updates and values > 1
-        if is_checkpointing():
+        x = check_input("batch_norm", x)
+        shape = x._data.shape
+        n = len(shape)
+        plan = self._plans.get(n if mask is None else -n)
+        if plan is None:
+            plan = self._new_plan(shape, mask is not None)
+        if plan.kept(shape) != self._lengths:
+            raise self._misfit(shape)
+        values = plan.extent(shape)
+        by_batch, updates = self._modes()
+        updates = updates and values > 1
+        if watch.checkpoints and is_checkpointing():
             self._previous = self._arrays() if updates else None
-        fewest = values if self.ghost_size is None else self._fewest(x.shape, values)
+        fewest = values if self.ghost_size is None else self._fewest(shape, values)
         if by_batch and fewest == 1 and self._collect is None:
             if self.single_value == "error" or self.running_mean is None:
                 raise ValueError(
-                    f"{self!r}: one value per channel has no variance, got x of shape {x.shape}; "
+                    f"{self!r}: one value per channel has no variance, got x of shape {shape}; "
                     "use a larger batch, or single_value='population' to normalise such a batch "
                     "by the population estimate"
                 )
@@ -180,7 +196,7 @@ class BatchNorm(RunningStatistics):
             if updates:
                 self._observe(F.batch_statistics(x, axis=self.axis, mask=mask, weights=weights))
             return y
-        y, statistics = self._by_batch(x, mask, weights, residual)
+        y, statistics = self._by_batch(x, plan, shape, values, mask, weights, residual)
         if updates:
             self._observe(statistics)
         if self._collect is not None:
@@ -198,20 +214,17 @@ class BatchNorm(RunningStatistics):
         return (rest or self.ghost_size) * (values // shape[first])
 
     def _by_batch(
-        self, x: Any, mask: Any, weights: Any, residual: Any
+        self,
+        x: Any,
+        plan: NormalizationPlan,
+        shape: tuple[int, ...],
+        extent: int,
+        mask: Any,
+        weights: Any,
+        residual: Any,
     ) -> tuple[Any, F.BatchStatistics]:
-        return _batch_norm(
-            x,
-            self.weight,
-            self.bias,
-            axis=self.axis,
-            eps=self.eps,
-            mask=mask,
-            weights=weights,
-            activation=self.activation,
-            slope=self.slope,
-            residual=residual,
-            ghost_size=self.ghost_size,
+        return F.batch_norm_by_plan(
+            x, self.weight, self.bias, plan, shape, extent, mask, weights, residual
         )
 
     def _by_population(self, x: Any, mask: Any, residual: Any) -> Any:
@@ -228,26 +241,35 @@ class BatchNorm(RunningStatistics):
         )
         return y if mask is None else F.blank(y, mask, self.axis)
 
-    def _check_input(self, x: Any) -> int:
-        """How many values of x each channel has; ValueError if x does not fit this layer."""
-        shape = x._data.shape if isinstance(x, Tensor) else x.shape
+    def _new_plan(self, shape: tuple[int, ...], masked: bool) -> NormalizationPlan:
+        """The plan for an x of `shape`, kept for all with as many axes; ValueError if there can be
+        none."""
         n = len(shape)
-        plain = self.axis == 1 and n > 1 and shape[1] == self.num_features
-        if plain and (n in self.ranks or not self.ranks):
-            return math.prod(shape) // shape[1]
         if self.ranks and n not in self.ranks:
             wanted = " or ".join(str(r) for r in self.ranks)
             raise ValueError(
                 f"{type(self).__name__}: x must have {wanted} axes, got shape {tuple(shape)}"
             )
         kept = (self.axis,) if isinstance(self.axis, int) else self.axis
-        fits = all(-n <= a < n for a in kept)
-        if not fits or tuple([shape[a] for a in sorted([a % n for a in kept])]) != self._lengths:
-            raise ValueError(
-                f"{type(self).__name__}: x must have {self.num_features} features along axis "
-                f"{self.axis}, got shape {tuple(shape)}"
-            )
-        return extent(shape, kept)
+        if not all(-n <= a < n for a in kept):
+            raise self._misfit(shape)
+        plan = normalization_plan(
+            n,
+            self.axis,
+            self.eps,
+            activation=self.activation,
+            slope=self.slope,
+            masked=masked,
+            ghost=self.ghost_size,
+        )
+        self._plans[-n if masked else n] = plan
+        return plan
+
+    def _misfit(self, shape: tuple[int, ...]) -> ValueError:
+        return ValueError(
+            f"{type(self).__name__}: x must have {self.num_features} features along axis "
+            f"{self.axis}, got shape {tuple(shape)}"
+        )
 
     def extra_repr(self) -> str:
         """The size, and what differs from the defaults."""

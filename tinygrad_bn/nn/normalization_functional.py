@@ -9,6 +9,7 @@ import math
 from typing import Any, NamedTuple
 
 from .. import ops
+from ..autograd import Variable
 from ..backend.normalization_plan import NormalizationPlan, normalization_plan
 from ..dtypes import float64
 from ..refusal import named
@@ -113,10 +114,9 @@ def batch_norm(
     Source: Ioffe and Szegedy, 2015; ghost batches: Hoffer, Hubara and Soudry, 2017.
     """
     x = check_input("batch_norm", x)
-    if mask is not None and weights is not None:
-        raise ValueError("batch_norm: give mask or weights, not both (multiply them)")
+    shape = x._data.shape
     plan = normalization_plan(
-        x._data.ndim,
+        len(shape),
         axis,
         eps,
         activation=activation,
@@ -124,21 +124,45 @@ def batch_norm(
         masked=mask is not None,
         ghost=ghost_size,
     )
-    check_parameters("batch_norm", x, plan, gamma=gamma, beta=beta)
+    return batch_norm_by_plan(
+        x, gamma, beta, plan, shape, plan.extent(shape), mask, weights, residual
+    )
+
+
+def batch_norm_by_plan(
+    x: Any,
+    gamma: Any,
+    beta: Any,
+    plan: NormalizationPlan,
+    shape: tuple[int, ...],
+    extent: int,
+    mask: Any,
+    weights: Any,
+    residual: Any,
+) -> tuple[Any, BatchStatistics]:
+    """`batch_norm` of a real floating-point x, whose shape and plan and number of values per
+    channel are known."""
+    if not (
+        isinstance(gamma, Variable)
+        and isinstance(beta, Variable)
+        and gamma._data.shape == beta._data.shape == plan.kept(shape)
+    ):
+        check_parameters("batch_norm", x, plan, gamma=gamma, beta=beta)
     if weights is not None or mask is not None:
+        if mask is not None and weights is not None:
+            raise ValueError("batch_norm: give mask or weights, not both (multiply them)")
         weights = aligned_weights("batch_norm", x, weights if mask is None else mask, plan)
     later = None
     if residual is not None:
         residual = check_residual("batch_norm", x, residual)
-        if activation is None and mask is None:  # a sum of its own keeps no residual alive
+        if plan.activation is None and mask is None:  # a sum of its own keeps no residual alive
             residual, later = None, residual
     y, mean, low, var, _, count = ops.batch_norm(x, gamma, beta, residual, weights, plan=plan)
     if later is not None:
         y = y + later
-    if ghost_size is not None:
+    if plan.ghost is not None:
         return y, _of_groups(x, mean, low, var, count, plan)
-    m = plan.extent(x._data.shape) if count is None else count
-    return y, BatchStatistics.rounded(mean, low, var, m)
+    return y, BatchStatistics.rounded(mean, low, var, extent if count is None else count)
 
 
 @named

@@ -11,7 +11,8 @@ from ..backend.normalization_plan import NormalizationPlan
 
 
 def check_input(name: str, x: Any) -> Any:
-    x = x if isinstance(x, Variable) else ops.asarray(x)
+    if not isinstance(x, Variable):
+        x = ops.asarray(x)
     if x._data.dtype is x._backend.usual:  # real floating point
         return x
     if x._data.dtype not in x._backend.floating or x.dtype.kind != "f":

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..autograd import is_recomputing
+from ..backend.normalization_plan import NormalizationPlan
 from . import normalization_functional as F
 from .normalization import BatchNorm
 
@@ -40,7 +41,14 @@ class BatchRenorm(BatchNorm):
         self.r_max, self.d_max = r_max, d_max
 
     def _by_batch(
-        self, x: Any, mask: Any, weights: Any, residual: Any
+        self,
+        x: Any,
+        plan: NormalizationPlan,
+        shape: tuple[int, ...],
+        extent: int,
+        mask: Any,
+        weights: Any,
+        residual: Any,
     ) -> tuple[Any, F.BatchStatistics]:
         assert self.num_batches_tracked is not None
         step = int(self.num_batches_tracked) - (is_recomputing() and self._previous is not None)

@@ -106,7 +106,7 @@ class RunningStatistics(Module):
     def _observe(self, statistics: BatchStatistics) -> None:
         """Learn from the statistics of a batch: at once, or later if staging."""
         mean, var, count = statistics
-        if isinstance(count, int) and not self._staging:
+        if type(count) is int and not self._staging:
             self._advance(mean._data, var._data, count / (count - 1), None)
             return
         count = count._data if isinstance(count, Tensor) else count
