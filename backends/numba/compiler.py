@@ -275,7 +275,7 @@ class Driver:
 
     def for_work(self, work: int) -> Callable[..., Any]:
         """What `driver(work, …)` calls, without its detour where that is the serial form."""
-        return self.alone if work < SERIAL_BELOW else functools.partial(self, work)
+        return self.alone if work < SERIAL_BELOW else functools.partial(self.__call__, work)
 
     @property
     def title(self) -> str:

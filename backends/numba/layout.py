@@ -19,6 +19,7 @@ from tinygrad_bn.backend.normalization_plan import NormalizationPlan
 
 from .kernels import rows, rows_grad, slabs, slabs_grad
 from .memory import LEAST, empty
+from .vectors import STAT
 
 _MISSING = {"RK": 1, "KRK": 0, "R": 3, "KR": 2, "RKR": 1, "KRKR": 0}
 """How many leading lengths of a form a pattern leaves out: they are 1."""
@@ -35,7 +36,7 @@ FEW = 64
 
 @dataclass(frozen=True, eq=False)
 class Form:
-    """How arrays of one shape and memory layout are handed to kernels.
+    """How arrays of one shape, dtype and memory layout are handed to kernels.
 
     Attributes:
         order: the axes as they lie in memory, outermost first.
@@ -45,12 +46,16 @@ class Form:
             (G, N, C, L) of slabs.
         rows: which of the two.
         whole: True if the order is that of the axes themselves.
+        dtype: that kernels compute in, and of the statistics.
+        wide: whether it is another than that of the arrays.
+        large: bytes of one of them from which on its memory is that of `memory`, else 0.
         parameters: how many numbers gamma and beta have.
         size: how many elements.
         strided: whether rows are a multiple of STRIDE, so that one column has few places
             within pages.
         kept: the shape of the statistics.
-        eps: the plan's, rounded to each dtype of statistics, by its letter.
+        flat: whether they are vectors.
+        eps: the plan's, rounded to `dtype`.
         center, act, slope: the plan's, as kernels take them.
         forward, backward: the kernels, for so many elements.
     """
@@ -61,33 +66,37 @@ class Form:
     shape: tuple[int, ...]
     rows: bool
     whole: bool
+    dtype: Any
+    wide: bool
+    large: int
     parameters: int
     size: int
     strided: bool
     kept: tuple[int, ...]
-    eps: dict[str, float]
+    flat: bool
+    eps: float
     center: int
     act: int
     slope: float
     forward: Callable[..., Any]
     backward: Callable[..., Any]
 
-    def view(self, a: Any, dtype: Any) -> Any:
+    def view(self, a: Any) -> Any:
         """An array like x as kernels see it; a copy only if it lies otherwise in memory."""
+        dtype = self.dtype
         if not self.whole:
             a = a.transpose(self.order)
         if (a.dtype is not dtype and a.dtype != dtype) or not a.flags.carray:
             a = np.array(a, dtype, order="C")
         return a.reshape(self.shape)
 
-    def empty(self, dtype: Any, *apart: Any) -> tuple[Any, Any]:
-        """A new array like x, and how kernels see it; see `memory.empty`."""
-        if self.size * dtype.itemsize < LEAST:
-            dense = np.empty(self.dense, dtype)
+    def empty(self, *apart: Any) -> tuple[Any, Any]:
+        """A new array like x in `dtype`, and how kernels see it; see `memory.empty`."""
+        if not self.large:
+            dense = np.empty(self.dense, self.dtype)
         else:
-            dense = empty(self.dense, dtype, apart if self.strided else ())
-        seen = dense.reshape(self.shape)
-        return dense if self.whole else dense.transpose(self.inverse), seen
+            dense = empty(self.dense, self.dtype, apart if self.strided else ())
+        return dense if self.whole else dense.transpose(self.inverse), dense.reshape(self.shape)
 
     def narrow(self, out: Any, dtype: Any) -> Any:
         """`out` in the dtype of x."""
@@ -97,11 +106,11 @@ class Form:
 def form_of(x: Any, plan: NormalizationPlan) -> Form | None:
     """The form for x, or None if no kernel takes it."""
     if x.flags.c_contiguous:
-        return _form(x.shape, None, plan)
+        return _form(x.shape, None, x.dtype, plan)
     order = tuple(sorted(range(x.ndim), key=lambda a: -x.strides[a]))
     if not x.transpose(order).flags.c_contiguous or not _ascends(order, plan):
-        return _form(x.shape, None, plan)
-    return _form(x.shape, order, plan)
+        return _form(x.shape, None, x.dtype, plan)
+    return _form(x.shape, order, x.dtype, plan)
 
 
 def _ascends(order: tuple[int, ...], plan: NormalizationPlan) -> bool:
@@ -112,10 +121,12 @@ def _ascends(order: tuple[int, ...], plan: NormalizationPlan) -> bool:
 
 @functools.lru_cache(maxsize=1024)
 def _form(
-    shape: tuple[int, ...], order: tuple[int, ...] | None, plan: NormalizationPlan
+    shape: tuple[int, ...], order: tuple[int, ...] | None, given: Any, plan: NormalizationPlan
 ) -> Form | None:
     folded = plan.nested and plan.folded == tuple(range(len(plan.folded)))
     if 0 in shape or not folded or plan.masked or plan.ghost is not None:
+        return None
+    if given.char not in STAT:
         return None
     own = tuple(range(len(shape)))
     axes = own if order is None else order
@@ -136,7 +147,9 @@ def _form(
     dense = tuple([shape[a] for a in axes])
     if labels in _ROWS:
         seen = _widened(*seen)
+    dtype, kept = STAT[given.char], plan.kept(shape)
     width, size = math.prod([shape[a] for a in plan.param_axis]), math.prod(shape)
+    nbytes = size * dtype.itemsize
     forward, backward = _KERNELS[labels in _ROWS]
     return Form(
         axes,
@@ -145,11 +158,15 @@ def _form(
         seen,
         labels in _ROWS,
         axes == own,
+        dtype,
+        dtype != given,
+        nbytes if nbytes >= LEAST else 0,
         width,
         size,
         labels in _ROWS and seen[2] % STRIDE == 0,
-        plan.kept(shape),
-        {letter: float(np.dtype(letter).type(plan.eps)) for letter in "fd"},
+        kept,
+        len(kept) == 1,
+        float(dtype.type(plan.eps)),
         int(plan.center),
         _ACTIVATION[plan.activation],
         plan.slope,

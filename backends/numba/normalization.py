@@ -14,7 +14,7 @@ from tinygrad_bn.backend.normalization_plan import NormalizationPlan
 
 from .kernels import estimate, rows, second, slabs
 from .layout import Form, form_of
-from .vectors import STAT, constant, flat, pair
+from .vectors import constant, flat, pair
 from .weighted import WeightedNormalization
 
 _COUNTER = np.dtype(np.int64)
@@ -30,25 +30,25 @@ class NumbaNormalization(WeightedNormalization):
         form = None if weights is not None else form_of(x, plan)
         if form is None:
             return super().batch_norm(x, gamma, beta, residual, weights, plan=plan)
-        dtype = STAT[x.dtype.char]
-        seen = form.view(x, dtype)
-        added = seen if residual is None else form.view(residual, dtype)
-        y, out = form.empty(dtype, seen, added)
-        statistics = np.empty((4, *form.kept), dtype)
+        seen = form.view(x)
+        added = seen if residual is None else form.view(residual)
+        y, out = form.empty(seen, added)
+        found = np.empty((4, *form.kept), form.dtype)
         form.forward(
             seen,
-            *pair(gamma, beta, form.parameters, dtype),
+            *pair(gamma, beta, form.parameters, form.dtype),
             added,
             int(residual is not None),
             out,
-            statistics if statistics.ndim == 2 else statistics.reshape(4, -1),
+            found if form.flat else found.reshape(4, -1),
             form.center,
-            form.eps[dtype.char],
+            form.eps,
             form.act,
             form.slope,
         )
-        y = y if dtype is x.dtype else form.narrow(y, x.dtype)
-        return y, *statistics, None
+        if form.wide:
+            y = form.narrow(y, x.dtype)
+        return y, found[0], found[1], found[2], found[3], None  # NumPy is slow to unpack it
 
     def batch_statistics(
         self, x: Any, weights: Any, *, plan: NormalizationPlan
@@ -57,14 +57,13 @@ class NumbaNormalization(WeightedNormalization):
         form = None if weights is not None else form_of(x, plan)
         if form is None:
             return super().batch_statistics(x, weights, plan=plan)
-        dtype = STAT[x.dtype.char]
-        statistics = np.empty((4, *form.kept), dtype)
+        statistics = np.empty((4, *form.kept), form.dtype)
         kernels = rows if form.rows else slabs
         kernels.statistics(
             x.size,
-            form.view(x, dtype),
+            form.view(x),
             form.center,
-            form.eps[dtype.char],
+            form.eps,
             statistics.reshape(4, -1),
         )
         mean, low, var, _ = statistics
@@ -85,10 +84,10 @@ class NumbaNormalization(WeightedNormalization):
         form = form_of(x, plan)
         if form is None:
             return super().normalize_by(x, mean, var, gamma, beta, residual, plan=plan)
-        dtype, n = STAT[x.dtype.char], form.parameters
-        seen = form.view(x, dtype)
-        added = seen if residual is None else form.view(residual, dtype)
-        y, out = form.empty(dtype, seen, added)
+        dtype, n = form.dtype, form.parameters
+        seen = form.view(x)
+        added = seen if residual is None else form.view(residual)
+        y, out = form.empty(seen, added)
         rstd = flat(self._rstd(var, plan.eps), n, 1.0, dtype)
         kernels = rows if form.rows else slabs
         kernels.write(
@@ -165,18 +164,17 @@ class NumbaNormalization(WeightedNormalization):
     ) -> tuple[Any, Any, Any, Any]:
         """(dx, dgamma, dbeta, h); h is None without a residual."""
         mean, low, rstd, gamma, beta = vectors
-        dtype = STAT[x.dtype.char]
-        seen, cotangent = form.view(x, dtype), form.view(g, dtype)
+        seen, cotangent = form.view(x), form.view(g)
         added, h, gates = seen, None, seen
         if residual is None:
-            dx, out = form.empty(dtype, seen, cotangent)
+            dx, out = form.empty(seen, cotangent)
         else:
-            added = form.view(residual, dtype)
-            h, gates = form.empty(dtype, seen, cotangent, added)
-            dx, out = form.empty(dtype, seen, gates)
-        dgamma, dbeta = np.empty(mean.shape, dtype), np.empty(mean.shape, dtype)
+            added = form.view(residual)
+            h, gates = form.empty(seen, cotangent, added)
+            dx, out = form.empty(seen, gates)
+        dgamma, dbeta = np.empty(form.kept, form.dtype), np.empty(form.kept, form.dtype)
         of_channels = [mean, low, rstd, dgamma, dbeta]
-        if mean.ndim != 1:
+        if not form.flat:
             of_channels = [a.reshape(-1) for a in of_channels]
         form.backward(
             cotangent,
@@ -184,7 +182,7 @@ class NumbaNormalization(WeightedNormalization):
             added,
             int(residual is not None),
             *of_channels[:3],
-            *pair(gamma, beta, form.parameters, dtype),
+            *pair(gamma, beta, form.parameters, form.dtype),
             gates,
             out,
             *of_channels[3:],
@@ -194,7 +192,7 @@ class NumbaNormalization(WeightedNormalization):
         )
         if plan.folded:
             dgamma, dbeta = self._folded(plan, dgamma, dbeta)
-        if dtype is not x.dtype:
+        if form.wide:
             dx, h = form.narrow(dx, x.dtype), h if h is None else form.narrow(h, x.dtype)
         return dx, dgamma, dbeta, h
 
@@ -223,16 +221,16 @@ class NumbaNormalization(WeightedNormalization):
             return super().batch_norm_grad_grad(
                 u, v, t, g, x, mean, low, rstd, gamma, beta, weights, count, plan=plan
             )
-        dtype, n = STAT[x.dtype.char], form.parameters
-        (dg, dg_seen), (dx, dx_seen) = form.empty(dtype), form.empty(dtype)
+        dtype, n = form.dtype, form.parameters
+        (dg, dg_seen), (dx, dx_seen) = form.empty(), form.empty()
         dgamma = np.empty(mean.shape, dtype)
         second.second(
             x.size * 2,
-            form.view(u, dtype),
+            form.view(u),
             flat(v, n, 0.0, dtype),
             flat(t, n, 0.0, dtype),
-            form.view(g, dtype),
-            form.view(x, dtype),
+            form.view(g),
+            form.view(x),
             mean.reshape(-1),
             low.reshape(-1),
             rstd.reshape(-1),
@@ -267,7 +265,7 @@ class NumbaNormalization(WeightedNormalization):
             and dtype.char in "fd"
             and dtype == var.dtype == old_mean.dtype == old_var.dtype
             and tracked.dtype == _COUNTER
-            and rate.__class__ is factor.__class__ is float
+            and type(rate) is type(factor) is float
             and mean.flags.carray
             and var.flags.carray
             and old_mean.flags.carray

@@ -41,7 +41,7 @@ class WeightedNormalization(SampleNormalization):
             return super().batch_norm(x, gamma, beta, residual, weights, plan=plan)
         total, kept = seen.total(weights, plan), seen.form.kept
         statistics = np.empty((4, *kept), seen.dtype)
-        y, out = seen.form.empty(seen.dtype)
+        y, out = seen.form.empty()
         kernels = weighted_rows if seen.form.rows else weighted_slabs
         kernels.forward(
             x.size,
@@ -55,7 +55,7 @@ class WeightedNormalization(SampleNormalization):
             out,
             statistics.reshape(4, -1),
             seen.form.center,
-            seen.form.eps[seen.dtype.char],
+            seen.form.eps,
             seen.form.act,
             seen.form.slope,
         )
@@ -79,7 +79,7 @@ class WeightedNormalization(SampleNormalization):
             seen.weights,
             np.where(total == 0, 1.0, total),
             seen.form.center,
-            seen.form.eps[seen.dtype.char],
+            seen.form.eps,
             statistics.reshape(4, -1),
         )
         mean, low, var, _ = statistics
@@ -107,11 +107,11 @@ class WeightedNormalization(SampleNormalization):
             return super().batch_norm_gate(
                 g, x, mean, low, rstd, gamma, beta, residual, weights, plan=plan
             )
-        h, out = seen.form.empty(seen.dtype)
+        h, out = seen.form.empty()
         kernels = weighted_rows_grad if seen.form.rows else weighted_slabs_grad
         kernels.gate(
             x.size,
-            seen.form.view(g, seen.dtype),
+            seen.form.view(g),
             seen.x,
             seen.weights,
             int(plan.masked),
@@ -189,15 +189,15 @@ class WeightedNormalization(SampleNormalization):
     ) -> tuple[Any, Any, Any, Any]:
         """(dx, dgamma, dbeta, h) in the dtype of the statistics; h only with a residual."""
         mean, low, rstd, gamma, beta = vectors
-        dx, out = seen.form.empty(seen.dtype)
+        dx, out = seen.form.empty()
         h, gates = dx, out  # without an activation nothing is written there
         if plan.activation or residual is not None:
-            h, gates = seen.form.empty(seen.dtype)
+            h, gates = seen.form.empty()
         dgamma, dbeta = np.empty(mean.shape, seen.dtype), np.empty(mean.shape, seen.dtype)
         kernels = weighted_rows_grad if seen.form.rows else weighted_slabs_grad
         kernels.backward(
             seen.x.size,
-            seen.form.view(g, seen.dtype),
+            seen.form.view(g),
             seen.x,
             seen.weights,
             _divisor(count),
@@ -252,14 +252,14 @@ class WeightedNormalization(SampleNormalization):
         if count is None:
             count = np.full(mean.size, plan.extent(x.shape))
         form, dtype, dgamma = seen.form, seen.dtype, np.empty(mean.shape, seen.dtype)
-        (dg, dg_seen), (dx, dx_seen) = form.empty(dtype), form.empty(dtype)
+        (dg, dg_seen), (dx, dx_seen) = form.empty(), form.empty()
         kernels = weighted_second_rows if form.rows else weighted_second
         kernels.second(
             x.size * 2,
-            form.view(u, dtype),
+            form.view(u),
             seen.vector(v, 0.0),
             seen.vector(t, 0.0),
-            form.view(g, dtype),
+            form.view(g),
             seen.x,
             seen.weights,
             _divisor(count),

@@ -87,7 +87,7 @@ class Weighted:
         if w.size < x.size:
             form = _form_for(form, x.size // w.size)
         w = w.reshape(*form.shape[:2], -1, *form.shape[3:])
-        return Weighted(x.shape, form, dtype, form.view(x, dtype), w)
+        return Weighted(x.shape, form, dtype, form.view(x), w)
 
     def vector(self, a: Any, value: float) -> Any:
         """A parameter as a vector."""
@@ -95,7 +95,7 @@ class Weighted:
 
     def added(self, residual: Any) -> tuple[Any, int]:
         """A residual as kernels see it, and whether there is one."""
-        return (self.x, 0) if residual is None else (self.form.view(residual, self.dtype), 1)
+        return (self.x, 0) if residual is None else (self.form.view(residual), 1)
 
     def total(self, weights: Any, plan: NormalizationPlan) -> Any:
         """Σ weights of each statistic, a vector in float64, from weights that are not spread."""
