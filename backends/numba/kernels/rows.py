@@ -26,13 +26,13 @@ from ..lanes import (
     where_positive,
 )
 from .arithmetic import RELU, affine, minus
-from .rows_statistics import add_strip, add_to, finish, first_shift, merge, move_shift
+from .rows_statistics import add_strips, add_to, finish, first_shift, merge, move_shift
 from .stream import settle
 from .tiles import column, goes_past, run_of, runs_of, share, strips_of, tiles_of
 
 
 @driver
-def statistics(x: Any, center: Any, eps: Any, stats: Any) -> None:
+def statistics(workers: Any, x: Any, center: Any, eps: Any, stats: Any) -> None:
     """Rows mean, low, var, rstd of `stats`, (4, G·C)."""
     channels = stats.shape[1] // x.shape[0]
     n = x.shape[1] * x.shape[2] // channels
@@ -41,10 +41,9 @@ def statistics(x: Any, center: Any, eps: Any, stats: Any) -> None:
         shift = first_shift(rows, channels, center)
         for again in range(2):
             totals = np.empty((strips, 2, shift.size), np.float64)
-            for t in prange(strips):
-                part = rows[len(rows) * t // strips : len(rows) * (t + 1) // strips]
-                add_strip(part, shift, np.empty((2, shift.size), x.dtype), totals[t])
-            merge(totals, channels)
+            for w in prange(workers):
+                add_strips(rows, strips, workers, w, shift, totals)
+            merge(totals, workers, channels)
             if again or not (center and move_shift(totals, n, channels, shift)):
                 break
         finish(totals, shift, n, center, eps, stats, k, channels)
@@ -250,12 +249,8 @@ def forward(
         for again in range(2):
             totals = np.empty((strips, 2, shift.size), np.float64)
             for w in prange(workers):
-                first, last = share(strips, workers, w)
-                sums = np.empty((2, shift.size), x.dtype)
-                for t in range(first, last):
-                    part = rows[len(rows) * t // strips : len(rows) * (t + 1) // strips]
-                    add_strip(part, shift, sums, totals[t])
-            merge(totals, channels)
+                add_strips(rows, strips, workers, w, shift, totals)
+            merge(totals, workers, channels)
             if again or not (center and move_shift(totals, n, channels, shift)):
                 break
         finish(totals, shift, n, center, eps, stats, k, channels)

@@ -14,7 +14,7 @@ from ..compiler import driver, kernel, maker, strict, walk
 from ..lanes import filled, load, multiply_add, store, stream, where_positive
 from .arithmetic import RELU, minus, slopes
 from .rows import of_group, parameters, spread
-from .rows_statistics import gather, merge
+from .rows_statistics import gather, merge, merge_strips
 from .stream import settle
 from .tiles import RUN, column, goes_past, run_of, runs_of, share, strips_of, tiles_of
 
@@ -312,7 +312,8 @@ def backward(
                     scratch,
                     totals[t],
                 )
-        merge(totals, mean.size // x.shape[0])
+            merge_strips(totals, workers, w)
+        merge(totals, workers, mean.size // x.shape[0])
         terms = finish_grad(totals, x, k, low, rstd, gamma, center, dgamma, dbeta)
         for w in prange(workers):
             first, last = share(strips, workers, w)

@@ -1,7 +1,7 @@
 """How rows of shape (R, W) are dealt out: strips, runs and tiles.
 
-How many strips there are depends on the shape alone: a strip is summed by one thread, and strips
-are added in their order, so the number of threads leaves no trace. A strip is walked in runs of
+How many strips there are depends on the shape alone: a strip is summed by one thread, and the sums
+of strips are added in pairs, pairs of pairs and so on, so the number of threads leaves no trace. A strip is walked in runs of
 `RUN` rows, and a run in tiles of columns (`lanes`), the last of which overlaps the one before where
 the width asks for it: it computes the same numbers again.
 
@@ -72,6 +72,12 @@ def goes_past(y: Any) -> bool:
 def share(strips: Any, workers: Any, w: Any) -> Any:
     """(first, behind the last) of the strips that worker w takes."""
     return strips * w // workers, strips * (w + 1) // workers
+
+
+@walk
+def worker_of(strips: Any, workers: Any, t: Any) -> Any:
+    """The worker that takes strip t."""
+    return ((t + 1) * workers - 1) // strips
 
 
 @walk
