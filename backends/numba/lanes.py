@@ -9,7 +9,8 @@ taken in tiles, a tile as wide as its sums fit into registers:
         first = first + load(x[r], c)
     store(sums, c, first)
 
-adds up the columns c, c + 1, …, c + `lanes(x)` - 1. Each lane is a column of its own, so how many
+adds up the columns c, c + 1, …, c + `lanes(x)` - 1; `line` and `filled_line` are the same as wide as
+a line of the cache. Each lane is a column of its own, so how many
 there are leaves no trace in the results. Run as plain Python, a value is a NumPy array.
 
 On two cores of an AMD EPYC, the sums of (1024, 1024) took 0.08 ms in memory, four rows at a time,
@@ -42,10 +43,10 @@ The largest kernel holds seven values at once."""
 class Lanes(types.Type):
     """The type of a value, of floating-point numbers."""
 
-    def __init__(self, dtype: Any) -> None:
-        super().__init__(name=f"Lanes({dtype})")
+    def __init__(self, dtype: Any, width: int) -> None:
+        super().__init__(name=f"Lanes({dtype}, {width})")
         self.dtype = dtype
-        self.count = 8 * WIDTH // dtype.bitwidth
+        self.count = 8 * width // dtype.bitwidth
 
 
 @register_model(Lanes)
@@ -93,16 +94,18 @@ def _bytes(context: Any, kind: Any) -> int:
     return int(context.get_abi_sizeof(context.get_data_type(kind.dtype)))
 
 
-@intrinsic
-def _load(typing_context: Any, row: Any, column: Any) -> Any:
-    lanes = Lanes(row.dtype)
+def _loading(width: int) -> Any:
+    def typed(typing_context: Any, row: Any, column: Any) -> Any:
+        lanes = Lanes(row.dtype, width)
 
-    def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
-        at, place = arguments
-        address = _address(context, builder, sig.args[0], at, place, lanes)
-        return builder.load(address, align=_bytes(context, sig.args[0]))
+        def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+            at, place = arguments
+            address = _address(context, builder, sig.args[0], at, place, lanes)
+            return builder.load(address, align=_bytes(context, sig.args[0]))
 
-    return lanes(row, types.intp), generate
+        return lanes(row, types.intp), generate
+
+    return intrinsic(typed)
 
 
 def _storing(align: int | None, hint: bool) -> Any:
@@ -121,18 +124,21 @@ def _storing(align: int | None, hint: bool) -> Any:
     return intrinsic(typed)
 
 
-@intrinsic
-def _filled(typing_context: Any, row: Any, number: Any) -> Any:
-    lanes = Lanes(row.dtype)
+def _filling(width: int) -> Any:
+    def typed(typing_context: Any, row: Any, number: Any) -> Any:
+        lanes = Lanes(row.dtype, width)
 
-    def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
-        one = context.cast(builder, arguments[1], sig.args[1], lanes.dtype)
-        vector = context.get_value_type(lanes)
-        first = builder.insert_element(ir.Constant(vector, ir.Undefined), one, ir.IntType(32)(0))
-        mask = ir.Constant(ir.VectorType(ir.IntType(32), lanes.count), [0] * lanes.count)
-        return builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), mask)
+        def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+            one = context.cast(builder, arguments[1], sig.args[1], lanes.dtype)
+            vector = context.get_value_type(lanes)
+            undefined = ir.Constant(vector, ir.Undefined)
+            first = builder.insert_element(undefined, one, ir.IntType(32)(0))
+            mask = ir.Constant(ir.VectorType(ir.IntType(32), lanes.count), [0] * lanes.count)
+            return builder.shuffle_vector(first, undefined, mask)
 
-    return lanes(row, number), generate
+        return lanes(row, number), generate
+
+    return intrinsic(typed)
 
 
 def _choosing(comparison: str) -> Any:
@@ -175,6 +181,16 @@ def store(row: Any, column: Any, value: Any) -> None:
     row[column : column + value.size] = value
 
 
+def line(row: Any, column: Any) -> Any:
+    """As many numbers as a line of the cache holds, from a column on."""
+    return row[column : column + LINE // row.itemsize].copy()
+
+
+def filled_line(row: Any, number: Any) -> Any:
+    """One number in all lanes of a value like `line`'s."""
+    return np.full(LINE // row.itemsize, number, row.dtype)
+
+
 def stream(row: Any, column: Any, value: Any) -> None:
     """`store` past the caches, to an address that is a multiple of `LINE`; see `kernels.stream`."""
     store(row, column, value)
@@ -202,13 +218,10 @@ def multiply_add(a: Any, b: Any, c: Any) -> Any:
 
 if COMPILED:  # what stands above is for the interpreter
     lanes = exact(lanes)
-    _compiled: list[Any] = [
-        _load,
-        _storing(None, False),
-        _storing(LINE, True),
-        _filled,
-        _multiply_add,
-        _choosing(">"),
-        _choosing("<="),
+    load, filled, line, filled_line = [
+        make(width) for width in (WIDTH, LINE) for make in (_loading, _filling)
     ]
-    load, store, stream, filled, multiply_add, where_positive, where_not_positive = _compiled
+    store, stream = _storing(None, False), _storing(LINE, True)
+    where_positive, where_not_positive = _choosing(">"), _choosing("<=")
+    _sum_of_product: Any = _multiply_add
+    multiply_add = _sum_of_product

@@ -251,7 +251,7 @@ class WeightedNormalization(SampleNormalization):
             )
         if count is None:
             count = np.full(mean.size, plan.extent(x.shape))
-        form, dtype, dgamma = seen.form, seen.dtype, np.empty(mean.shape, seen.dtype)
+        form, dgamma = seen.form, np.empty(mean.shape, seen.dtype)
         (dg, dg_seen), (dx, dx_seen) = form.empty(), form.empty()
         kernels = weighted_second_rows if form.rows else weighted_second
         kernels.second(

@@ -116,12 +116,7 @@ def run_plain(grads: dict[Any, Any], retain_graph: bool) -> None:
                     g = _run_hooks(leaf, g, False)
                 alone = getrefcount(g) == ALONE
                 backend = leaf.backend
-                if (
-                    leaf.grad is None
-                    and alone
-                    and not backend.placed
-                    and backend.owns_memory(g)
-                ):
+                if leaf.grad is None and alone and not backend.placed and backend.owns_memory(g):
                     grad = _new(runtime.tensor_type)  # `runtime.make`, as often as this runs
                     grad._data, grad._node, grad._backend = g, None, backend
                     leaf.grad = grad

@@ -1,9 +1,9 @@
 """How rows of shape (R, W) are dealt out: strips, runs and tiles.
 
 How many strips there are depends on the shape alone: a strip is summed by one thread, and the sums
-of strips are added in pairs, pairs of pairs and so on, so the number of threads leaves no trace. A strip is walked in runs of
-`RUN` rows, and a run in tiles of columns (`lanes`), the last of which overlaps the one before where
-the width asks for it: it computes the same numbers again.
+of strips are added in pairs, pairs of pairs and so on, so the number of threads leaves no trace. A
+strip is walked in runs of `RUN` rows, and a run in tiles of columns (`lanes`), the last of which
+overlaps the one before where the width asks for it: it computes the same numbers again.
 
 Where a map follows sums, each worker goes back over his strips: what he read last is still in his
 cache. On two cores of an Intel Xeon with 2 MB each, batch norm forward and backward of (8192, 256)
