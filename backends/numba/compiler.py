@@ -11,6 +11,9 @@ them, no `get_thread_id`. What a thread must not do either: call BLAS (`@`, `np.
 Every type of argument is a compiled form of its own and costs about a second at its first call.
 Give drivers arrays for which `array.flags.carray` holds (C-contiguous, aligned, writable), numbers
 as int or float, and None for what is absent; a Python bool is a type of its own, and the slowest.
+A view made in a loop over `prange` counts a reference, an atomic operation on memory that all
+threads share: loops hand whole arrays to a `walk`, which makes the views.
+
 An array that a driver writes to must share no memory with its other arguments: it is compiled on
 that understanding, so nothing is done in place under two names. A total in float64 begins as
 `np.float64(0)`: run as plain Python, 0.0 and a float32 add up to a float32.

@@ -18,6 +18,8 @@ from .vectors import constant, flat, pair
 from .weighted import WeightedNormalization
 
 _COUNTER = np.dtype(np.int64)
+_NO_COUNT = np.zeros((), _COUNTER)
+"""Stands for the number of batches where no estimate is moved."""
 
 
 class NumbaNormalization(WeightedNormalization):
@@ -30,25 +32,71 @@ class NumbaNormalization(WeightedNormalization):
         form = None if weights is not None else form_of(x, plan)
         if form is None:
             return super().batch_norm(x, gamma, beta, residual, weights, plan=plan)
+        y, found, _ = self._forward(form, x, gamma, beta, residual, None)
+        return y, found[0], found[1], found[2], found[3], None  # NumPy is slow to unpack it
+
+    def batch_norm_tracked(
+        self,
+        x: Any,
+        gamma: Any,
+        beta: Any,
+        residual: Any,
+        weights: Any,
+        *,
+        plan: NormalizationPlan,
+        old: tuple[Any, ...],
+        factor: Any,
+        rate: Any,
+    ) -> tuple[Any, Any, Any, Any, Any, Any, tuple[Any, ...]]:
+        """The estimate in the same kernel, unless a channel has to stay."""
+        form = None if weights is not None else form_of(x, plan)
+        old_mean, old_var, tracked, skipped, missed = old
+        if (
+            form is None
+            or not form.flat
+            or old_mean.size != form.kept[0]
+            or not _suits(form.dtype, old_mean, old_var, tracked, factor, rate)
+        ):
+            return super().batch_norm_tracked(
+                x, gamma, beta, residual, weights, plan=plan, old=old, factor=factor, rate=rate
+            )
+        new, counted = np.empty((2, old_mean.size), form.dtype), np.empty((), _COUNTER)
+        estimate = old_mean, old_var, new, tracked, counted, factor, rate, 1
+        y, found, moved = self._forward(form, x, gamma, beta, residual, estimate)
+        mean, var = found[0], found[2]
+        if moved:
+            arrived: tuple[Any, ...] = new[0], new[1], counted, skipped, missed
+        else:
+            arrived = super().advance_estimate(
+                old_mean, old_var, tracked, skipped, missed, mean, var, factor, None, rate
+            )
+        return y, mean, found[1], var, found[3], None, arrived
+
+    def _forward(
+        self, form: Form, x: Any, gamma: Any, beta: Any, residual: Any, estimate: Any
+    ) -> tuple[Any, Any, bool]:
+        """y, the four statistics, and whether the estimate was moved."""
         seen = form.view(x)
         added = seen if residual is None else form.view(residual)
         y, out = form.empty(seen, added)
         found = np.empty((4, *form.kept), form.dtype)
-        form.forward(
+        stats = found if form.flat else found.reshape(4, -1)
+        if estimate is None:
+            estimate = stats[0], stats[0], stats, _NO_COUNT, _NO_COUNT, 1.0, 0.0, 0
+        moved = form.forward(
             seen,
             *pair(gamma, beta, form.parameters, form.dtype),
             added,
             int(residual is not None),
             out,
-            found if form.flat else found.reshape(4, -1),
+            stats,
             form.center,
             form.eps,
             form.act,
             form.slope,
+            *estimate,
         )
-        if form.wide:
-            y = form.narrow(y, x.dtype)
-        return y, found[0], found[1], found[2], found[3], None  # NumPy is slow to unpack it
+        return form.narrow(y, x.dtype) if form.wide else y, found, moved
 
     def batch_statistics(
         self, x: Any, weights: Any, *, plan: NormalizationPlan
@@ -262,21 +310,32 @@ class NumbaNormalization(WeightedNormalization):
         if (
             usable is None
             and mean.ndim == 1
-            and dtype.char in "fd"
-            and dtype == var.dtype == old_mean.dtype == old_var.dtype
-            and tracked.dtype == _COUNTER
-            and type(rate) is type(factor) is float
+            and dtype == var.dtype
             and mean.flags.carray
             and var.flags.carray
-            and old_mean.flags.carray
-            and old_var.flags.carray
+            and old_mean.shape == mean.shape
+            and _suits(dtype, old_mean, old_var, tracked, factor, rate)
         ):
-            new_mean, new_var = np.empty(mean.shape, dtype), np.empty(mean.shape, dtype)
-            counted = np.empty((), _COUNTER)
+            new, counted = np.empty((2, mean.size), dtype), np.empty((), _COUNTER)
             if estimate.advance.serial(
-                old_mean, old_var, mean, var, factor, rate, new_mean, new_var, tracked, counted
+                old_mean, old_var, mean, var, factor, rate, new, tracked, counted
             ):
-                return new_mean, new_var, counted, skipped, missed
+                return new[0], new[1], counted, skipped, missed
         return super().advance_estimate(
             old_mean, old_var, tracked, skipped, missed, mean, var, factor, usable, rate
         )
+
+
+def _suits(dtype: Any, old_mean: Any, old_var: Any, tracked: Any, factor: Any, rate: Any) -> bool:
+    """Whether a kernel takes an estimate of this dtype."""
+    return (
+        dtype.char in "fd"
+        and old_mean.dtype == dtype
+        and old_var.dtype == dtype
+        and tracked.dtype == _COUNTER
+        and type(rate) is float
+        and type(factor) is float
+        and old_mean.flags.carray
+        and old_var.flags.carray
+        and old_var.shape == old_mean.shape
+    )

@@ -1,5 +1,8 @@
 """Batch norm layers: whose statistics normalise, when the estimate moves, what is refused."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -223,3 +226,44 @@ def test_several_kept_axes_keep_their_shape(backend):
     y = layer(tg.Tensor(x)).detach().numpy()
     np.testing.assert_allclose(y.mean((0, 2)), np.zeros((3, 2)), atol=1e-13)
     assert layer.weight.shape == layer.running_var.shape == (3, 2)
+
+
+def test_an_attribute_that_changes_counts_from_the_next_call_on(backend):
+    layer, x = nn.BatchNorm(3, **DOUBLE), tg.Tensor(batches()[1])
+    layer(x)
+    for name, value in (("eps", 0.5), ("activation", "leaky_relu"), ("slope", 0.3)):
+        setattr(layer, name, value)
+        options = {"eps": 0.5, "activation": layer.activation, "slope": layer.slope}
+        assert layer(x).tolist() == F.batch_norm(x, layer.weight, layer.bias, **options)[0].tolist()
+    layer.activation, layer.ghost_size = None, 2
+    assert (
+        layer(x).tolist()
+        == F.batch_norm(x, layer.weight, layer.bias, eps=0.5, ghost_size=2)[0].tolist()
+    )
+    square = tg.Tensor(normal(3, 3))
+    layer.ghost_size, layer.axis = None, 0
+    assert layer(square).tolist() == F.batch_norm(square, axis=0, eps=0.5)[0].tolist()
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))])
+def test_a_copy_after_use_goes_on_as_the_layer_does(copied):
+    layer, x = nn.BatchNorm(3, activation="relu"), tg.Tensor(batches()[1])
+    layer(x)
+    twin = copied(layer)
+    assert twin(x).tolist() == layer(x).tolist()
+    assert state(twin) == state(layer)
+
+
+@pytest.mark.parametrize("decay", [0.9, None])
+@pytest.mark.parametrize("bad", [None, np.nan])
+def test_the_estimate_moves_alike_in_one_step_and_in_two(backend, decay, bad):
+    """In the step of the normalization, or from its statistics: a staged commit, a mask of ones."""
+    x = batches()[1].astype("f4")
+    if bad is not None:
+        x[2, 1] = bad
+    together, masked = nn.BatchNorm(3, decay=decay), nn.BatchNorm(3, decay=decay)
+    for _ in range(2):
+        together(tg.Tensor(x))
+        masked(tg.Tensor(x), mask=tg.Tensor(np.ones((6, 3), bool)))
+    for name, expected in state(masked).items():
+        np.testing.assert_allclose(state(together)[name], expected, rtol=1e-6, atol=1e-6)

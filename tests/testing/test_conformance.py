@@ -151,12 +151,11 @@ def test_a_missing_dtype():
 
 def test_a_missing_function():
     class Missing(StrictBackend):
-        def __getattr__(self, name):
-            if name == "tanh":
-                raise AttributeError("no tanh here")
-            return super().__getattr__(name)
+        def __init__(self, name):
+            super().__init__(name)
+            del self.tanh
 
-    with pytest.raises(CheckError, match=r"tanh: AttributeError\('no tanh here'\)"):
+    with pytest.raises(CheckError, match=r"tanh: AttributeError\(.* no attribute 'tanh'"):
         check_backend(Missing("missing"))
 
 

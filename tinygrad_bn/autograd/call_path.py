@@ -30,11 +30,12 @@ _FIRST_CALL = "def _function(*_args, **_kwargs): return _compile()(*_args, **_kw
 """Source of a public function that has not been called yet."""
 
 
-def compile_call(p: Primitive) -> Callable[..., Any]:
+def compile_call(p: Primitive, *, raw: bool = False) -> Callable[..., Any]:
     """The public function of a primitive: tensors in, tensors out, a node recorded if wanted.
 
     It gets its own code at its first call: compiling is most of what a definition costs, and a
-    program uses some of the operations only.
+    program uses some of the operations only. If `raw`, auxiliary outputs are left as the backend
+    gave them; the public function has that form as its attribute `raw`.
     """
     names: dict[str, Any] = {
         "_P": p,
@@ -59,7 +60,7 @@ def compile_call(p: Primitive) -> Callable[..., Any]:
     parameters = list(p.signature.parameters.values())
     names |= {f"_default_{q.name}": q.default for q in parameters if q.name in p.metadata}
     function = make_function(_FIRST_CALL, "call", names)
-    names["_compile"] = functools.partial(_compile_into, function, p)
+    names["_compile"] = functools.partial(_compile_into, function, p, raw)
     if runtime.tensor_type is None:
         runtime.late_bound.append(names)
     function.__name__ = function.__qualname__ = p.name
@@ -67,12 +68,14 @@ def compile_call(p: Primitive) -> Callable[..., Any]:
     function.__module__ = p.forward.__module__
     function.__signature__ = inspect.Signature(parameters[1:])  # type: ignore[attr-defined]
     function.__wrapped_primitive__ = p  # type: ignore[attr-defined]
+    if p.aux and not raw:
+        function.raw = compile_call(p, raw=True)  # type: ignore[attr-defined]
     return function
 
 
-def _compile_into(function: Callable[..., Any], p: Primitive) -> Callable[..., Any]:
+def _compile_into(function: Callable[..., Any], p: Primitive, raw: bool) -> Callable[..., Any]:
     """Give the public function of `p` its straight-line code."""
-    body = _call_variadic(p) if p.variadic else _call_fixed(p)
+    body = _call_variadic(p) if p.variadic else _call_fixed(p, raw)
     compiled = make_function("\n".join(body), "call", function.__globals__)
     code = compiled.__code__
     names = tuple([p.name if n == _NAMESAKE else n for n in code.co_names])
@@ -106,7 +109,7 @@ def _metadata_arguments(p: Primitive) -> str:
     return free + "".join(f", {name}={name}" for name in p.keyword)
 
 
-def _call_fixed(p: Primitive) -> list[str]:
+def _call_fixed(p: Primitive, raw: bool) -> list[str]:
     """Source for inputs that are all named."""
     count = range(len(p.inputs))
     arrays, nodes = tuple_source(f"_a{i}" for i in count), tuple_source(f"_n{i}" for i in count)
@@ -123,7 +126,7 @@ def _call_fixed(p: Primitive) -> list[str]:
     condition = " or ".join(f"_n{i} is not None" for i in tracked)
     parents = tuple_source(f"_n{i}" if i in tracked else "None" for i in count)
     saved = tuple_source(_saved_expression(p, name) for name in p.saved)
-    return lines + _finish(p, condition, parents, saved, arrays)
+    return lines + _finish(p, condition, parents, saved, arrays, raw)
 
 
 def _take(p: Primitive, i: int, name: str) -> list[str]:
@@ -234,7 +237,9 @@ def _call_variadic(p: Primitive) -> list[str]:
     return lines + _finish(p, condition, "_n0", saved, "_a0")
 
 
-def _finish(p: Primitive, tracked: str, parents: str, saved: str, originals: str) -> list[str]:
+def _finish(
+    p: Primitive, tracked: str, parents: str, saved: str, originals: str, raw: bool = False
+) -> list[str]:
     """Source of what all calls share: normalise the output, record a node, wrap into tensors."""
     auxiliary = [f"_x{i}" for i in range(len(p.aux))]
     lines = [f"    _out, {', '.join(auxiliary)} = _out"] if p.aux else []
@@ -269,7 +274,7 @@ def _finish(p: Primitive, tracked: str, parents: str, saved: str, originals: str
     lines.append(f"    if _watch.anomaly: _inspect_forward(_P, _B, {originals}, _out, _node)")
     if p.outputs > 1:
         return [*lines, "    return _wrap_outputs(_B, _out, _node)"]
-    for x in auxiliary:  # `_runtime.plain`, written out
+    for x in () if raw else auxiliary:  # `_runtime.plain`, written out
         lines += [
             f"    if {x} is not None:",
             f"        if _type({x}) is not _B.array_type: {x} = _B.wrap({x})",

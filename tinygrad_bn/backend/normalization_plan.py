@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from ..refusal import check_integer, check_number
 
@@ -79,11 +78,6 @@ class NormalizationPlan:
         """The shape of the statistics of an x of `shape`."""
         axis = self.axis
         return (shape[axis[0]],) if len(axis) == 1 else tuple([shape[a] for a in axis])
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Copied and pickled plans are the one that the cache has."""
-        given = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
-        return functools.partial(normalization_plan, **given), ()
 
 
 def _is_trailing(axes: tuple[int, ...], ndim: int) -> bool:

@@ -232,6 +232,27 @@ class NormalizationReference(StepsReference):
         x = self._wide(x)
         return self._as(self._sum(x, plan.reduced), x.dtype)
 
+    def batch_norm_tracked(
+        self,
+        x: Any,
+        gamma: Any,
+        beta: Any,
+        residual: Any,
+        weights: Any,
+        *,
+        plan: NormalizationPlan,
+        old: tuple[Any, ...],
+        factor: Any,
+        rate: Any,
+    ) -> tuple[Any, Any, Any, Any, Any, Any, tuple[Any, ...]]:
+        """The results of `batch_norm`, and the estimate `old` moved towards its statistics."""
+        found = self.batch_norm(x, gamma, beta, residual, weights, plan=plan)
+        mean, var, tracked, skipped, missed = old
+        estimate = self.advance_estimate(
+            mean, var, tracked, skipped, missed, found[1], found[3], factor, None, rate
+        )
+        return *found, estimate
+
     @quiet()
     def advance_estimate(
         self,

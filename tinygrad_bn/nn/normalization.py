@@ -194,13 +194,26 @@ class BatchNorm(RunningStatistics):
         if not by_batch:
             y = self._by_population(x, mask, residual)
             if updates:
-                self._observe(F.batch_statistics(x, axis=self.axis, mask=mask, weights=weights))
+                found = F.batch_statistics(x, axis=self.axis, mask=mask, weights=weights)
+                self._observe(*found.raw())
             return y
-        y, statistics = self._by_batch(x, plan, shape, values, mask, weights, residual)
-        if updates:
-            self._observe(statistics)
+        alike = mask is None and weights is None and self.ghost_size is None
+        y, mean, low, var, count, moved = self._by_batch(
+            x,
+            plan,
+            shape,
+            values,
+            mask,
+            weights,
+            residual,
+            self._to_move(x, values) if updates and alike else None,
+        )
+        if moved is not None:
+            self._move(moved)
+        elif updates:
+            self._observe(mean, low, var, count)
         if self._collect is not None:
-            self._collect(statistics)
+            self._collect(F.BatchStatistics.of(x._backend, mean, low, var, count))
         return y
 
     def _fewest(self, shape: tuple[int, ...], values: int) -> int:
@@ -222,9 +235,11 @@ class BatchNorm(RunningStatistics):
         mask: Any,
         weights: Any,
         residual: Any,
-    ) -> tuple[Any, F.BatchStatistics]:
+        estimate: Any,
+    ) -> tuple[Any, Any, Any, Any, Any, Any]:
+        """As `batch_norm_by_plan`; who does not move the estimate leaves that to the caller."""
         return F.batch_norm_by_plan(
-            x, self.weight, self.bias, plan, shape, extent, mask, weights, residual
+            x, self.weight, self.bias, plan, shape, extent, mask, weights, residual, estimate
         )
 
     def _by_population(self, x: Any, mask: Any, residual: Any) -> Any:

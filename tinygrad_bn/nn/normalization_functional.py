@@ -9,7 +9,7 @@ import math
 from typing import Any, NamedTuple
 
 from .. import ops
-from ..autograd import Variable
+from ..autograd import Variable, runtime
 from ..backend.normalization_plan import NormalizationPlan, normalization_plan
 from ..dtypes import float64
 from ..refusal import named
@@ -42,18 +42,20 @@ class BatchStatistics(_Fields):
     parts: tuple[Any, ...] = ()
 
     @classmethod
-    def rounded(cls, mean: Any, low: Any, var: Any, count: Any) -> BatchStatistics:
-        """Of a mean that is their sum already rounded, and what rounding took away."""
-        found = tuple.__new__(cls, (mean, var, count))  # past what makes named tuples
+    def of(cls, backend: Any, mean: Any, low: Any, var: Any, count: Any) -> BatchStatistics:
+        """Of raw arrays: a mean rounded, and what rounding took away, for `double_mean`."""
+        mean, low, var = [runtime.make(backend, a, None) for a in (mean, low, var)]
+        count = count if isinstance(count, int) else runtime.make(backend, count, None)
+        found = cls(mean, var, count)
         found.parts = mean, low
         return found
 
-    @classmethod
-    def of(cls, mean: Any, low: Any, var: Any, count: Any) -> BatchStatistics:
-        """Of a mean in two parts: their sum is rounded, `double_mean` is not."""
-        found = cls(mean + low, var, count)
-        found.parts = mean, low
-        return found
+    def raw(self) -> tuple[Any, Any, Any, Any]:
+        """(mean, low, var, count), arrays without tensors around them."""
+        mean, backend = self.mean._data, self.mean._backend
+        low = self.parts[1]._data if self.parts else backend.zeros_like(mean)
+        count = self.count if isinstance(self.count, int) else self.count._data
+        return mean, low, self.var._data, count
 
     def double_mean(self) -> Any:
         """The mean in float64, with the digits that its own dtype has no room for."""
@@ -124,9 +126,10 @@ def batch_norm(
         masked=mask is not None,
         ghost=ghost_size,
     )
-    return batch_norm_by_plan(
-        x, gamma, beta, plan, shape, plan.extent(shape), mask, weights, residual
+    y, mean, low, var, count, _ = batch_norm_by_plan(
+        x, gamma, beta, plan, shape, plan.extent(shape), mask, weights, residual, None
     )
+    return y, BatchStatistics.of(x._backend, mean, low, var, count)
 
 
 def batch_norm_by_plan(
@@ -139,9 +142,14 @@ def batch_norm_by_plan(
     mask: Any,
     weights: Any,
     residual: Any,
-) -> tuple[Any, BatchStatistics]:
+    estimate: tuple[tuple[Any, ...], float, float | None] | None,
+) -> tuple[Any, Any, Any, Any, Any, tuple[Any, ...] | None]:
     """`batch_norm` of a real floating-point x, whose shape and plan and number of values per
-    channel are known."""
+    channel are known, with the statistics as raw arrays: (y, mean, low, var, count, moved).
+
+    `estimate` is None, or the arguments `old`, `factor` and `rate` of `ops.batch_norm_tracked`,
+    where the values count alike and are one batch; `moved` is what comes of it.
+    """
     if not (
         isinstance(gamma, Variable)
         and isinstance(beta, Variable)
@@ -152,17 +160,25 @@ def batch_norm_by_plan(
         if mask is not None and weights is not None:
             raise ValueError("batch_norm: give mask or weights, not both (multiply them)")
         weights = aligned_weights("batch_norm", x, weights if mask is None else mask, plan)
-    later = None
+    later = moved = None
     if residual is not None:
         residual = check_residual("batch_norm", x, residual)
         if plan.activation is None and mask is None:  # a sum of its own keeps no residual alive
             residual, later = None, residual
-    y, mean, low, var, _, count = ops.batch_norm(x, gamma, beta, residual, weights, plan=plan)
+    if estimate is None:
+        y, mean, low, var, _, count = ops.batch_norm.raw(  # type: ignore[attr-defined]
+            x, gamma, beta, residual, weights, plan=plan
+        )
+    else:
+        old, factor, rate = estimate
+        y, mean, low, var, _, count, moved = ops.batch_norm_tracked.raw(  # type: ignore[attr-defined]
+            x, gamma, beta, residual, weights, plan=plan, old=old, factor=factor, rate=rate
+        )
     if later is not None:
         y = y + later
     if plan.ghost is not None:
-        return y, _of_groups(x, mean, low, var, count, plan)
-    return y, BatchStatistics.rounded(mean, low, var, extent if count is None else count)
+        mean, low, var, count = _of_groups(x, mean, low, var, count, plan)
+    return y, mean, low, var, extent if count is None else count, moved
 
 
 @named
@@ -265,15 +281,18 @@ def batch_statistics(
     )
     if weights is not None or mask is not None:
         weights = aligned_weights("batch_statistics", x, weights if mask is None else mask, plan)
-    mean, low, var, count = ops.batch_statistics(x, weights, plan=plan)
+    mean, low, var, count = ops.batch_statistics.raw(  # type: ignore[attr-defined]
+        x, weights, plan=plan
+    )
     count = plan.extent(x._data.shape) if count is None else count
-    return BatchStatistics.rounded(mean, low, var, count)
+    return BatchStatistics.of(x._backend, mean._data, low, var, count)
 
 
 def _of_groups(
     x: Any, mean: Any, low: Any, var: Any, count: Any, plan: NormalizationPlan
-) -> BatchStatistics:
-    """The statistics of the whole batch from those of its groups, by Chan's formula."""
+) -> tuple[Any, Any, Any, Any]:
+    """(mean, low, var, count) of the whole batch from those of its groups, by Chan's formula."""
+    mean, low, var = [runtime.make(x._backend, a, None) for a in (mean, low, var)]
     at, length = plan.reduced[0], x.shape[plan.reduced[0]]
     axis = sum(1 for a in plan.axis if a < at)
     before = (slice(None),) * axis
@@ -287,13 +306,17 @@ def _of_groups(
             whole = share[(*before, slice(0, -1))]
             share = ops.concat([whole, ops.full_like(first, rest / length)], axis=axis)
     else:
-        total = ops.sum(count, axis=axis)
-        share = count / ops.expand_dims(ops.where(total > 0, total, 1.0), axis=axis)
+        count = runtime.make(x._backend, count, None)
+        whole_count = ops.sum(count, axis=axis)
+        share = count / ops.expand_dims(ops.where(whole_count > 0, whole_count, 1.0), axis=axis)
+        total = whole_count._data
     apart = (mean - first) + low  # small numbers: no digits are lost
     centre = ops.sum(apart * share, axis=axis)
     apart = apart - ops.expand_dims(centre, axis=axis)
     var = ops.sum((var + apart * apart) * share, axis=axis)
-    return BatchStatistics.of(ops.squeeze(first, axis=axis), centre, var, total)
+    first = ops.squeeze(first, axis=axis)
+    rounded = first + centre
+    return rounded._data, ((first - rounded) + centre)._data, var._data, total
 
 
 def blank(y: Any, mask: Any, axis: Axis) -> Any:

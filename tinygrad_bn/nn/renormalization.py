@@ -49,11 +49,12 @@ class BatchRenorm(BatchNorm):
         mask: Any,
         weights: Any,
         residual: Any,
-    ) -> tuple[Any, F.BatchStatistics]:
+        estimate: Any,
+    ) -> tuple[Any, Any, Any, Any, Any, None]:
         assert self.num_batches_tracked is not None
         step = int(self.num_batches_tracked) - (is_recomputing() and self._previous is not None)
         limits = [m(step) if callable(m) else m for m in (self.r_max, self.d_max)]
-        return F.batch_renorm(
+        y, statistics = F.batch_renorm(
             x,
             *self._estimate(),
             self.weight,
@@ -68,6 +69,7 @@ class BatchRenorm(BatchNorm):
             weights=weights,
             residual=residual,
         )
+        return y, *statistics.raw(), None
 
 
 def renorm_schedule(start: int, stop: int, first: float, last: float) -> Callable[[int], float]:

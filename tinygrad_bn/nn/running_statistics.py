@@ -8,6 +8,7 @@ from typing import Any
 from .. import ops
 from ..autograd import is_recomputing
 from ..autograd.runtime import make
+from ..autograd.state import watch
 from ..backend.quiet import quiet
 from ..dtypes import float64, int64
 from ..tensor import Tensor
@@ -103,18 +104,40 @@ class RunningStatistics(Module):
 
     # ---------------------------------------------------------------------------- update
 
-    def _observe(self, statistics: BatchStatistics) -> None:
-        """Learn from the statistics of a batch: at once, or later if staging."""
-        mean, var, count = statistics
-        if type(count) is int and not self._staging:
-            self._advance(mean._data, var._data, count / (count - 1), None)
-            return
-        count = count._data if isinstance(count, Tensor) else count
+    def _state(self) -> tuple[Any, ...]:
+        """The buffers that an update changes, in the order of `B.advance_estimate`."""
+        return (
+            self.running_mean,
+            self.running_var,
+            self.num_batches_tracked,
+            self.num_batches_skipped,
+            self.num_updates_missed,
+        )
+
+    def _to_move(self, x: Any, count: int) -> tuple[tuple[Any, ...], float, float | None] | None:
+        """What `batch_norm_by_plan` needs to move the estimate in the same step, for `count` values
+        per channel; None where `_observe` has to do that."""
+        mean, var, tracked, skipped, missed = self._state()
+        if self._staging or watch.checkpoints or mean._backend is not x._backend:
+            return None
+        old = mean._data, var._data, tracked._data, skipped._data, missed._data
+        return old, count / (count - 1), None if self.decay is None else 1 - self.decay
+
+    def _observe(self, mean: Any, low: Any, var: Any, count: Any) -> None:
+        """Learn from the raw statistics of a batch: at once, or later if staging."""
+        assert self.running_mean is not None
+        B = self.running_mean._backend
         with quiet():
             if self._staging:
-                self._stage(statistics.double_mean()._data, ops.astype(var, float64)._data, count)
+                wide = [B.astype(a, float64) for a in (mean, low, var)]
+                self._stage(wide[0] + wide[1], wide[2], count)
+                return
+            several = None
+            if isinstance(count, int):
+                factor: Any = count / (count - 1)
             else:
-                self._advance(mean._data, var._data, *self._unbiasing(count))
+                factor, several = self._unbiasing(count)
+            self._advance(mean, var, factor, several)
 
     def _unbiasing(self, count: Any) -> tuple[Any, Any]:
         """m/(m - 1) of every channel, and where m > 1."""
@@ -124,30 +147,20 @@ class RunningStatistics(Module):
 
     def _advance(self, mean: Any, var: Any, factor: Any, usable: Any) -> None:
         """Move the estimate towards raw statistics, var times a factor, where they are usable."""
-        old_mean, old_var = self.running_mean, self.running_var
-        tracked, skipped = self.num_batches_tracked, self.num_batches_skipped
-        missed = self.num_updates_missed
-        assert old_mean is not None
-        assert old_var is not None
-        assert tracked is not None
-        assert skipped is not None
-        assert missed is not None
-        B = old_mean._backend
-        new_mean, new_var, tracked._data, skipped._data, missed._data = B.advance_estimate(
-            old_mean._data,
-            old_var._data,
-            tracked._data,
-            skipped._data,
-            missed._data,
-            mean,
-            var,
-            factor,
-            usable,
-            None if self.decay is None else 1 - self.decay,
-        )
-        dtype = old_mean._data.dtype
-        old_mean._data = new_mean if new_mean.dtype == dtype else B.astype(new_mean, dtype)
-        old_var._data = new_var if new_var.dtype == dtype else B.astype(new_var, dtype)
+        assert self.running_mean is not None
+        old = [buffer._data for buffer in self._state()]
+        rate = None if self.decay is None else 1 - self.decay
+        B = self.running_mean._backend
+        self._move(B.advance_estimate(*old, mean, var, factor, usable, rate))
+
+    def _move(self, moved: tuple[Any, ...]) -> None:
+        """Give the buffers the arrays that an update has made."""
+        mean, var, tracked, skipped, missed = self._state()
+        new_mean, new_var, tracked._data, skipped._data, missed._data = moved
+        dtype, made = mean._data.dtype, new_mean.dtype
+        if made is not dtype and made != dtype:
+            new_mean, new_var = [mean._backend.astype(a, dtype) for a in (new_mean, new_var)]
+        mean._data, var._data = new_mean, new_var
 
     def _stage(self, mean: Any, var: Any, count: Any) -> None:
         """Merge a batch into what is staged, by Chan's formula in float64; NaN and Inf stay out."""

@@ -210,7 +210,7 @@ class InstanceNorm(RunningStatistics):
         if self.running_mean is not None and self.training and not is_recomputing():
             found = F.batch_statistics(x, axis=(0, 1))
             mean, var = ops.mean(found.mean, axis=0), ops.mean(found.var, axis=0)
-            self._observe(F.BatchStatistics(mean, var, found.count))
+            self._observe(*F.BatchStatistics(mean, var, found.count).raw())
         return S.instance_norm(x, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:

@@ -66,6 +66,7 @@ from .normalization import (
     batch_norm_grad,
     batch_norm_grad_grad,
     batch_norm_residual_grad,
+    batch_norm_tracked,
     batch_statistics,
     channel_sum,
     normalize_by,

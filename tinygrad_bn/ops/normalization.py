@@ -81,6 +81,30 @@ def batch_norm(
     return B.batch_norm(x, gamma, beta, residual, weights, plan=plan)
 
 
+@primitive(_batch_norm_rule, aux=("mean", "low", "var", "rstd", "count", "estimate"))
+def batch_norm_tracked(
+    B: Any,
+    x: Any,
+    gamma: Any = None,
+    beta: Any = None,
+    residual: Any = None,
+    weights: Any = None,
+    *,
+    plan: NormalizationPlan,
+    old: tuple[Any, ...],
+    factor: Any,
+    rate: Any,
+) -> Any:
+    """`batch_norm`, and what `B.advance_estimate` makes of its statistics, both in one step.
+
+    `old` is the estimate, the first five arguments of `B.advance_estimate`, as raw arrays. For use
+    by its form `raw`, which returns (y, mean, low, var, rstd, count, estimate), raw but for y.
+    """
+    return B.batch_norm_tracked(
+        x, gamma, beta, residual, weights, plan=plan, old=old, factor=factor, rate=rate
+    )
+
+
 @primitive(
     dy=lambda B, g, x, mean, low, rstd, gamma, beta, residual, weights, plan: B.batch_norm_gate(
         g, x, mean, low, rstd, gamma, beta, residual, weights, plan=plan

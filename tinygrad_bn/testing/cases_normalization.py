@@ -80,6 +80,11 @@ def _add(
         cases["channel_sum"] = [(x,)]
     for name, arguments in cases.items():
         found.setdefault(name, []).extend([(a, {"plan": plan}) for a in arguments])
+    if plan.ghost is None and weights is None:
+        counters = np.asarray(5), np.zeros(kept, np.int64), np.zeros(kept, np.int64)
+        options = {"plan": plan, "old": (mean, rstd, *counters), "factor": 1.2, "rate": 0.1}
+        given = (x, gamma, beta, residual, weights)
+        found.setdefault("batch_norm_tracked", []).append((given, options))
 
 
 def _kept(shape: tuple[int, ...], plan: NormalizationPlan) -> tuple[int, ...]:

@@ -316,8 +316,9 @@ def _native(B: Backend, value: Any) -> Any:
 
 
 def _parts(result: Any) -> list[Any]:
-    parts = list(result) if isinstance(result, tuple | list) else [result]
-    return [p for p in parts if p is not None]
+    if isinstance(result, tuple | list):
+        return [part for item in result for part in _parts(item)]
+    return [] if result is None else [result]
 
 
 def _describe(values: list[Any], options: dict[str, Any]) -> str:

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from ..compiler import kernel, maker, walk
+from ..compiler import kernel, walk
 from ..memory import LINE
 from .arithmetic import affine
 from .stream import CHUNK, is_large
@@ -93,12 +91,16 @@ def room_for(x: Any, straight: Any) -> Any:
     return bundle_of(x) * piece_of(x) if is_large(x) and not straight else 0
 
 
-@maker
-def spread(x: Any, wide: Any, maps: Any) -> Any:
-    """The maps of a bundle's channels for each number of their runs, side by side."""
+@walk
+def room_beside(x: Any, straight: Any) -> Any:
+    """Elements of a row of maps for the numbers of a bundle, where its lines are whole together."""
+    return bundle_of(x) * x.shape[3] if straight and not is_even(x) else 0
+
+
+@walk
+def spread(x: Any, wide: Any, maps: Any, own: Any) -> None:
+    """The maps of a bundle's channels for each number of their runs, side by side, as `own`."""
     length = x.shape[3]
-    own = np.empty((maps.shape[1], wide * length), x.dtype)
     for c in range(wide):
         for i in range(maps.shape[1]):
             own[i, c * length : (c + 1) * length] = maps[c, i]
-    return own

@@ -33,7 +33,7 @@ from . import (
 Arguments = Iterator[tuple[Any, ...]]
 
 _ROWS = ((1, 1100, 64), (2, 60, 100), (1, 5000, 3), (1, 6200, 256))
-_SLABS = ((1, 5, 6, 700), (2, 3, 4, 50), (1, 8, 16, 8192))
+_SLABS = ((1, 5, 6, 700), (2, 3, 4, 50), (1, 8, 16, 8192), (1, 64, 64, 260), (1, 5, 6, 35001))
 
 
 def _normalization(rng: Any, dtype: Any, shape: tuple[int, ...]) -> dict[str, Any]:
@@ -47,6 +47,9 @@ def _normalization(rng: Any, dtype: Any, shape: tuple[int, ...]) -> dict[str, An
     arguments |= {"u": x[::-1].copy(), "v": beta.copy(), "t": mean.copy()}
     arguments |= {name: np.zeros_like(x) for name in ("y", "h", "dx", "dg")}
     arguments |= {name: np.zeros(channels, dtype) for name in ("dgamma", "dbeta")}
+    arguments |= {"old_mean": beta + gamma, "old_var": gamma.copy(), "track": 1}
+    arguments |= {"new": np.zeros((2, channels), dtype), "factor": 1.2, "rate": 0.1}
+    arguments |= {name: np.zeros((), np.int64) for name in ("tracked", "counted")}
     return arguments | {"stats": np.zeros((4, channels), dtype), "center": 1, "eps": 1e-5}
 
 

@@ -26,6 +26,7 @@ from ..lanes import (
     where_positive,
 )
 from .arithmetic import RELU, affine, minus
+from .estimate import move
 from .rows_statistics import add_strips, add_to, finish, first_shift, merge, move_shift
 from .stream import settle
 from .tiles import column, goes_past, run_of, runs_of, share, strips_of, tiles_of
@@ -42,7 +43,8 @@ def statistics(workers: Any, x: Any, center: Any, eps: Any, stats: Any) -> None:
         for again in range(2):
             totals = np.empty((strips, 2, shift.size), np.float64)
             for w in prange(workers):
-                add_strips(rows, strips, workers, w, shift, totals)
+                sums = np.empty((2, shift.size), x.dtype)
+                add_strips(rows, strips, workers, w, shift, sums, totals)
             merge(totals, workers, channels)
             if again or not (center and move_shift(totals, n, channels, shift)):
                 break
@@ -200,8 +202,30 @@ def write_strip(
         settle()
 
 
+@walk
+def write_strips(
+    x: Any,
+    k: Any,
+    strips: Any,
+    workers: Any,
+    w: Any,
+    maps: Any,
+    residual: Any,
+    add: Any,
+    y: Any,
+    act: Any,
+    slope: Any,
+) -> None:
+    """The output of the strips of worker w in group k, from their end."""
+    first, last = share(strips, workers, w)
+    for i in range(last - first):
+        t = last - 1 - i
+        write_strip(x[k], t, strips, maps, residual[k], add, y[k], act, slope)
+
+
 @driver
 def write(
+    workers: Any,
     x: Any,
     mean: Any,
     low: Any,
@@ -218,8 +242,8 @@ def write(
     for k in range(x.shape[0]):
         strips = strips_of(x[k])
         maps = parameters(x, k, mean, low, rstd, gamma, beta)
-        for t in prange(strips):
-            write_strip(x[k], t, strips, maps, residual[k], add, y[k], act, slope)
+        for w in prange(workers):
+            write_strips(x, k, strips, workers, w, maps, residual, add, y, act, slope)
 
 
 @driver
@@ -236,8 +260,17 @@ def forward(
     eps: Any,
     act: Any,
     slope: Any,
-) -> None:
-    """`statistics` and `write` in one call, the strips of each worker in reverse.
+    old_mean: Any,
+    old_var: Any,
+    new: Any,
+    tracked: Any,
+    counted: Any,
+    factor: Any,
+    rate: Any,
+    track: Any,
+) -> bool:
+    """`statistics` and `write` in one call, the strips of each worker in reverse; if `track`, the
+    estimate as well, and what `move` says of it.
 
     Their loops stand here again: over `prange` they run in parallel only in a driver itself.
     """
@@ -249,14 +282,15 @@ def forward(
         for again in range(2):
             totals = np.empty((strips, 2, shift.size), np.float64)
             for w in prange(workers):
-                add_strips(rows, strips, workers, w, shift, totals)
+                sums = np.empty((2, shift.size), x.dtype)
+                add_strips(rows, strips, workers, w, shift, sums, totals)
             merge(totals, workers, channels)
             if again or not (center and move_shift(totals, n, channels, shift)):
                 break
         finish(totals, shift, n, center, eps, stats, k, channels)
         maps = parameters(x, k, stats[0], stats[1], stats[3], gamma, beta)
         for w in prange(workers):
-            first, last = share(strips, workers, w)
-            for i in range(last - first):
-                t = last - 1 - i
-                write_strip(rows, t, strips, maps, residual[k], add, y[k], act, slope)
+            write_strips(x, k, strips, workers, w, maps, residual, add, y, act, slope)
+    return track == 0 or move(
+        old_mean, old_var, stats[0], stats[2], factor, rate, new, tracked, counted
+    )

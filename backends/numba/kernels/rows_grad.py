@@ -146,6 +146,43 @@ def sum_strip(
         gather(sums, total, lo)
 
 
+@walk
+def sum_strips(
+    g: Any,
+    x: Any,
+    residual: Any,
+    add: Any,
+    k: Any,
+    strips: Any,
+    workers: Any,
+    w: Any,
+    maps: Any,
+    act: Any,
+    slope: Any,
+    kept: Any,
+    scratch: Any,
+    totals: Any,
+) -> None:
+    """The sums of the strips of worker w in group k, merged as far as they are his."""
+    height = x.shape[1]
+    first, last = share(strips, workers, w)
+    for t in range(first, last):
+        lo, hi = height * t // strips, height * (t + 1) // strips
+        sum_strip(
+            g[k, lo:hi],
+            x[k, lo:hi],
+            residual[k, lo:hi],
+            add,
+            maps,
+            act,
+            slope,
+            kept[k, lo:hi],
+            scratch,
+            totals[t],
+        )
+    merge_strips(totals, workers, w)
+
+
 # ----------------------------------------------------------------------------------------- map
 
 
@@ -212,6 +249,28 @@ def write_grad_strip(
         write_grad_run(g[lo:hi], x[lo:hi], maps, terms, act, slope, row, dx[lo:hi], past)
     if past:
         settle()
+
+
+@walk
+def write_grad_strips(
+    g: Any,
+    x: Any,
+    k: Any,
+    strips: Any,
+    workers: Any,
+    w: Any,
+    maps: Any,
+    terms: Any,
+    act: Any,
+    slope: Any,
+    row: Any,
+    dx: Any,
+) -> None:
+    """dx of the strips of worker w in group k, from their end."""
+    first, last = share(strips, workers, w)
+    for i in range(last - first):
+        t = last - 1 - i
+        write_grad_strip(g[k], x[k], t, strips, maps, terms, act, slope, row, dx[k])
 
 
 @kernel
@@ -290,37 +349,21 @@ def backward(
     slope: Any,
 ) -> None:
     """dx, and dgamma and dbeta of every group; if `add`, h = g·act′(z) as well."""
-    height, width = x.shape[1], x.shape[2]
+    width = x.shape[2]
     for k in range(x.shape[0]):
         strips = strips_of(x[k])
         maps = parameters(x, k, mean, low, rstd, gamma, beta)
         totals = np.empty((strips, 2, width), np.float64)
         for w in prange(workers):
-            first, last = share(strips, workers, w)
             scratch = np.empty((3, width), x.dtype)
-            for t in range(first, last):
-                lo, hi = height * t // strips, height * (t + 1) // strips
-                sum_strip(
-                    g[k, lo:hi],
-                    x[k, lo:hi],
-                    residual[k, lo:hi],
-                    add,
-                    maps,
-                    act,
-                    slope,
-                    h[k, lo:hi],
-                    scratch,
-                    totals[t],
-                )
-            merge_strips(totals, workers, w)
+            sum_strips(
+                g, x, residual, add, k, strips, workers, w, maps, act, slope, h, scratch, totals
+            )
         merge(totals, workers, mean.size // x.shape[0])
         terms = finish_grad(totals, x, k, low, rstd, gamma, center, dgamma, dbeta)
         for w in prange(workers):
-            first, last = share(strips, workers, w)
             row = np.empty(width, x.dtype)
-            for i in range(last - first):
-                t = last - 1 - i
-                if add:
-                    write_grad_strip(h[k], x[k], t, strips, maps, terms, 0, slope, row, dx[k])
-                else:
-                    write_grad_strip(g[k], x[k], t, strips, maps, terms, act, slope, row, dx[k])
+            if add:
+                write_grad_strips(h, x, k, strips, workers, w, maps, terms, 0, slope, row, dx)
+            else:
+                write_grad_strips(g, x, k, strips, workers, w, maps, terms, act, slope, row, dx)

@@ -74,10 +74,11 @@ def add_strip(x: Any, shift: Any, sums: Any, total: Any) -> None:
         gather(sums, total, start)
 
 
-@maker
-def add_strips(x: Any, strips: Any, workers: Any, w: Any, shift: Any, totals: Any) -> None:
-    """The sums of the strips of worker w, merged as far as they are his."""
-    sums = np.empty((2, shift.size), x.dtype)
+@walk
+def add_strips(
+    x: Any, strips: Any, workers: Any, w: Any, shift: Any, sums: Any, totals: Any
+) -> None:
+    """The sums of the strips of worker w, merged as far as they are his; `sums` is scratch."""
     first, last = share(strips, workers, w)
     for t in range(first, last):
         part = x[len(x) * t // strips : len(x) * (t + 1) // strips]

@@ -16,7 +16,8 @@ from numba import prange
 
 from ..compiler import driver, kernel
 from .arithmetic import is_far, minus
-from .bundles import bundle_maps, bundle_of, bundles_of
+from .bundles import bundle_maps, bundle_of, bundles_of, is_straight, room_beside, room_for
+from .estimate import move
 from .moments import store_centred, store_uncentred
 from .slabs_map import write_channels
 from .stream import CHUNK, SHORT
@@ -90,17 +91,35 @@ def forward(
     eps: Any,
     act: Any,
     slope: Any,
-) -> None:
-    """y and the statistics, bundle by bundle."""
-    wide, count = bundle_of(x), bundles_of(x)
+    old_mean: Any,
+    old_var: Any,
+    new: Any,
+    tracked: Any,
+    counted: Any,
+    factor: Any,
+    rate: Any,
+    track: Any,
+) -> bool:
+    """y and the statistics, bundle by bundle; if `track`, the estimate as well, and what `move`
+    says of it."""
+    wide, count, straight = bundle_of(x), bundles_of(x), is_straight(x, y, y)
+    flat = x.shape[0], x.shape[1], x.shape[2] * x.shape[3]
+    xs, rs, out = x.reshape(flat), residual.reshape(flat), y.reshape(flat)
+    mean, low, rstd = stats[0], stats[1], stats[3]
     for t in prange(x.shape[0] * count):
         k, lo = t // count, t % count * wide
         hi = min(lo + wide, x.shape[2])
         shifts, totals = np.empty(wide, x.dtype), np.empty((wide, 2), np.float64)
-        maps = np.empty((wide, 3), x.dtype)
         bundle_statistics(x, k, lo, hi, center, eps, stats, shifts, totals)
-        bundle_maps(x, k, lo, hi, stats[0], stats[1], stats[3], gamma, beta, maps)
-        write_channels(x, k, lo, hi, residual, add, y, maps, act, slope)
+        maps, own = np.empty((wide, 3), x.dtype), np.empty((3, room_beside(x, straight)), x.dtype)
+        buffer = np.empty(room_for(x, straight), x.dtype)
+        bundle_maps(x, k, lo, hi, mean, low, rstd, gamma, beta, maps)
+        write_channels(
+            x, k, lo, hi, residual, add, xs, rs, out, maps, act, slope, straight, buffer, own
+        )
+    return track == 0 or move(
+        old_mean, old_var, stats[0], stats[2], factor, rate, new, tracked, counted
+    )
 
 
 @driver
@@ -129,9 +148,15 @@ def write(
     slope: Any,
 ) -> None:
     """y = act((x - mean)·rstd·gamma + beta + residual)."""
-    wide, count = bundle_of(x), bundles_of(x)
+    wide, count, straight = bundle_of(x), bundles_of(x), is_straight(x, y, y)
+    flat = x.shape[0], x.shape[1], x.shape[2] * x.shape[3]
+    xs, rs, out = x.reshape(flat), residual.reshape(flat), y.reshape(flat)
     for t in prange(x.shape[0] * count):
         k, lo = t // count, t % count * wide
-        hi, maps = min(lo + wide, x.shape[2]), np.empty((wide, 3), x.dtype)
+        hi = min(lo + wide, x.shape[2])
+        maps, own = np.empty((wide, 3), x.dtype), np.empty((3, room_beside(x, straight)), x.dtype)
+        buffer = np.empty(room_for(x, straight), x.dtype)
         bundle_maps(x, k, lo, hi, mean, low, rstd, gamma, beta, maps)
-        write_channels(x, k, lo, hi, residual, add, y, maps, act, slope)
+        write_channels(
+            x, k, lo, hi, residual, add, xs, rs, out, maps, act, slope, straight, buffer, own
+        )

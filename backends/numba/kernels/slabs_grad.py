@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..compiler import driver, kernel
+from ..compiler import driver, kernel, walk
 from .arithmetic import RELU, minus, slopes
-from .bundles import bundle_maps, bundle_of, bundles_of
+from .bundles import bundle_maps, bundle_of, bundles_of, is_straight, room_beside, room_for
 from .slabs_grad_map import write_grad_channels
 from .stream import SHORT
 
@@ -90,6 +90,27 @@ def add_grad_run(
         totals[1] += q
 
 
+@walk
+def add_bundle(
+    g: Any,
+    x: Any,
+    residual: Any,
+    add: Any,
+    k: Any,
+    lo: Any,
+    hi: Any,
+    maps: Any,
+    act: Any,
+    slope: Any,
+    totals: Any,
+) -> None:
+    """The sums of channels lo to hi of group k."""
+    for n in range(x.shape[1]):
+        for c in range(lo, hi):
+            gs, xs, rs, own = g[k, n, c], x[k, n, c], residual[k, n, c], totals[c - lo]
+            add_grad_run(gs, xs, rs, add, maps[c - lo], act, slope, own)
+
+
 @kernel
 def finish_bundle(
     x: Any,
@@ -143,15 +164,38 @@ def backward(
 ) -> None:
     """dx, and dgamma and dbeta of every slab; if `add`, h = g·act′(z) as well."""
     wide, count = bundle_of(x), bundles_of(x)
+    flat = x.shape[0], x.shape[1], x.shape[2] * x.shape[3]
+    pulled, xs, rs, out = g.reshape(flat), x.reshape(flat), residual.reshape(flat), dx.reshape(flat)
+    kept = h.reshape(flat) if add else out
+    straight = is_straight(x, out, kept)
     for t in prange(x.shape[0] * count):
         k, lo = t // count, t % count * wide
         hi = min(lo + wide, x.shape[2])
         maps, terms = np.empty((wide, 3), x.dtype), np.empty((wide, 3), x.dtype)
         totals = np.zeros((wide, 2), np.float64)
         bundle_maps(x, k, lo, hi, mean, low, rstd, gamma, beta, maps)
-        for n in range(x.shape[1]):
-            for c in range(lo, hi):
-                gs, xs, rs = g[k, n, c], x[k, n, c], residual[k, n, c]
-                add_grad_run(gs, xs, rs, add, maps[c - lo], act, slope, totals[c - lo])
+        add_bundle(g, x, residual, add, k, lo, hi, maps, act, slope, totals)
         finish_bundle(x, k, lo, hi, totals, low, rstd, gamma, center, dgamma, dbeta, terms)
-        write_grad_channels(g, x, k, lo, hi, residual, add, h, dx, maps, terms, act, slope)
+        buffer = np.empty((2, room_for(x, straight)), x.dtype)
+        own = np.empty((6, room_beside(x, straight)), x.dtype)
+        write_grad_channels(
+            g,
+            x,
+            k,
+            lo,
+            hi,
+            residual,
+            add,
+            pulled,
+            xs,
+            rs,
+            kept,
+            out,
+            maps,
+            terms,
+            act,
+            slope,
+            straight,
+            buffer,
+            own,
+        )

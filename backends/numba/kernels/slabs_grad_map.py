@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from ..compiler import kernel, maker, strict, walk
+from ..compiler import kernel, strict, walk
 from ..lanes import filled_line, line, multiply_add, store, stream, where_positive
 from ..memory import LINE
 from .arithmetic import RELU, minus
-from .bundles import is_even, is_straight, piece_of, room_for, spread
+from .bundles import piece_of, spread
 from .stream import move_out, settle
 
 
@@ -115,8 +113,7 @@ def write_grad_side_by_side(
     act: Any,
     slope: Any,
 ) -> None:
-    """dx, and h if `add`, of the runs of a bundle in one image as `slabs.write_side_by_side`
-    writes y."""
+    """dx, and h if `add`, as `slabs_map.write_side_by_side` writes y."""
     leaky, zero, below = filled_line(x, act != RELU), filled_line(x, 0.0), filled_line(x, slope)
     for i in range(0, x.size, LINE // x.itemsize):
         passed, d = line(g, i), line(x, i) - line(maps[0], i)
@@ -178,7 +175,7 @@ def write_grad_bundle(
         settle()
 
 
-@maker
+@walk
 def write_grad_channels(
     g: Any,
     x: Any,
@@ -187,29 +184,33 @@ def write_grad_channels(
     hi: Any,
     residual: Any,
     add: Any,
+    pulled: Any,
+    flat: Any,
+    added: Any,
     h: Any,
     dx: Any,
     maps: Any,
     terms: Any,
     act: Any,
     slope: Any,
+    straight: Any,
+    buffer: Any,
+    own: Any,
 ) -> None:
-    """dx, and h if `add`, of channels lo to hi of group k."""
-    flat = x.shape[0], x.shape[1], x.shape[2] * x.shape[3]
-    out = dx.reshape(flat)
-    kept = h.reshape(flat) if add else out
-    straight = is_straight(x, out, kept)
-    if straight and not is_even(x):
-        own, factors = spread(x, hi - lo, maps), spread(x, hi - lo, terms)
-        gs, xs, rs = g.reshape(flat), x.reshape(flat), residual.reshape(flat)
-        for m in range(x.shape[1]):
-            at = k, x.shape[1] - 1 - m, slice(lo * x.shape[3], hi * x.shape[3])
-            write_grad_side_by_side(
-                gs[at], xs[at], rs[at], add, kept[at], out[at], own, factors, act, slope
-            )
-        settle()
-    else:
-        buffer = np.empty((2, room_for(x, straight)), x.dtype)
+    """dx, and h if `add`, of channels lo to hi of group k. `pulled`, `flat`, `added`, h and dx are
+    (G, N, C·L), the first three g, x and the residual; `buffer` and `own` are scratch."""
+    if own.size == 0:
         write_grad_bundle(
-            g, x, k, lo, hi, residual, add, kept, out, maps, terms, act, slope, straight, buffer
+            g, x, k, lo, hi, residual, add, h, dx, maps, terms, act, slope, straight, buffer
         )
+        return
+    first, last = lo * x.shape[3], hi * x.shape[3]
+    own_maps, own_terms = own[:3], own[3:]
+    spread(x, hi - lo, maps, own_maps)
+    spread(x, hi - lo, terms, own_terms)
+    for m in range(x.shape[1]):
+        n = x.shape[1] - 1 - m
+        gs, xs, rs = pulled[k, n, first:last], flat[k, n, first:last], added[k, n, first:last]
+        hs, out = h[k, n, first:last], dx[k, n, first:last]
+        write_grad_side_by_side(gs, xs, rs, add, hs, out, own_maps, own_terms, act, slope)
+    settle()

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from ..compiler import kernel, maker, strict, walk
+from ..compiler import kernel, strict, walk
 from ..lanes import (
     filled_line,
     line,
@@ -18,7 +16,7 @@ from ..lanes import (
 )
 from ..memory import LINE
 from .arithmetic import RELU, minus
-from .bundles import is_even, is_straight, piece_of, room_for, spread
+from .bundles import piece_of, spread
 from .stream import move_out, settle
 
 
@@ -151,7 +149,7 @@ def write_bundle(
         settle()
 
 
-@maker
+@walk
 def write_channels(
     x: Any,
     k: Any,
@@ -159,21 +157,25 @@ def write_channels(
     hi: Any,
     residual: Any,
     add: Any,
+    flat: Any,
+    added: Any,
     y: Any,
     maps: Any,
     act: Any,
     slope: Any,
+    straight: Any,
+    buffer: Any,
+    own: Any,
 ) -> None:
-    """The output of channels lo to hi of group k."""
-    flat = x.shape[0], x.shape[1], x.shape[2] * x.shape[3]
-    out, straight = y.reshape(flat), is_straight(x, y, y)
-    if straight and not is_even(x):
-        own, first, last = spread(x, hi - lo, maps), lo * x.shape[3], hi * x.shape[3]
-        xs, rs = x.reshape(flat), residual.reshape(flat)
-        for m in range(x.shape[1]):
-            at = k, x.shape[1] - 1 - m, slice(first, last)
-            write_side_by_side(xs[at], out[at], own, rs[at], add, act, slope)
-        settle()
-    else:
-        buffer = np.empty(room_for(x, straight), x.dtype)
-        write_bundle(x, k, lo, hi, residual, add, out, maps, act, slope, straight, buffer)
+    """The output of channels lo to hi of group k. `flat`, `added` and y are (G, N, C·L), the first
+    two x and the residual; `buffer` and `own` are scratch."""
+    if own.size == 0:
+        write_bundle(x, k, lo, hi, residual, add, y, maps, act, slope, straight, buffer)
+        return
+    first, last = lo * x.shape[3], hi * x.shape[3]
+    spread(x, hi - lo, maps, own)
+    for m in range(x.shape[1]):
+        n = x.shape[1] - 1 - m
+        xs, rs, out = flat[k, n, first:last], added[k, n, first:last], y[k, n, first:last]
+        write_side_by_side(xs, out, own, rs, add, act, slope)
+    settle()

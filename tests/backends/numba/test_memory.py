@@ -76,6 +76,16 @@ def test_ownership_as_the_engine_asks_for_it():
     assert backend.storage(array[1:]) is backend.storage(array)
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_copy_begins_at_a_line_and_keeps_its_layout(order):
+    host = np.asarray(np.random.default_rng(0).standard_normal(SHAPE, np.float32), order=order)
+    array = tg.Tensor(host, backend="numba")._data
+    assert not np.shares_memory(array, host)
+    assert array.flags.f_contiguous == host.flags.f_contiguous
+    assert np.array_equal(array, host)
+    assert order == "F" or array.ctypes.data % memory.LINE == 0
+
+
 def test_several_threads():
     wrong = []
 

@@ -126,7 +126,9 @@ def test_tiles_and_bundles(shape, axis, dtype):
         ((1700, 1024), 1),  # rows of a page
         ((26000, 64), 1),  # a row is a tile
         ((13001, 130), 1),  # rows that fill no lines: ordinary stores
-        ((130, 250, 50), 1),  # bundles whose runs share lines
+        ((130, 250, 50), 1),  # bundles whose runs share lines, and end within one
+        ((70, 64, 260), 1),  # bundles of whole lines, runs that are none
+        ((33, 60, 32, 20), 1),  # runs of whole lines
         ((3, 17, 34000), 1),  # a run of many chunks
     ],
     ids=str,
