@@ -48,7 +48,7 @@ class Form:
         whole: True if the order is that of the axes themselves.
         dtype: that kernels compute in, and of the statistics.
         wide: whether it is another than that of the arrays.
-        large: bytes of one of them from which on its memory is that of `memory`, else 0.
+        large: whether new ones get their memory from `memory`.
         parameters: how many numbers gamma and beta have.
         size: how many elements.
         strided: whether rows are a multiple of STRIDE, so that one column has few places
@@ -68,7 +68,7 @@ class Form:
     whole: bool
     dtype: Any
     wide: bool
-    large: int
+    large: bool
     parameters: int
     size: int
     strided: bool
@@ -149,7 +149,6 @@ def _form(
         seen = _widened(*seen)
     dtype, kept = STAT[given.char], plan.kept(shape)
     width, size = math.prod([shape[a] for a in plan.param_axis]), math.prod(shape)
-    nbytes = size * dtype.itemsize
     forward, backward = _KERNELS[labels in _ROWS]
     return Form(
         axes,
@@ -160,7 +159,7 @@ def _form(
         axes == own,
         dtype,
         dtype != given,
-        nbytes if nbytes >= LEAST else 0,
+        size * dtype.itemsize >= LEAST,
         width,
         size,
         labels in _ROWS and seen[2] % STRIDE == 0,

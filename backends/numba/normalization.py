@@ -60,12 +60,13 @@ class NumbaNormalization(WeightedNormalization):
             return super().batch_norm_tracked(
                 x, gamma, beta, residual, weights, plan=plan, old=old, factor=factor, rate=rate
             )
-        new, counted = np.empty((2, old_mean.size), form.dtype), np.empty((), _COUNTER)
-        estimate = old_mean, old_var, new, tracked, counted, factor, rate, 1
+        new_mean, new_var = np.empty(form.kept, form.dtype), np.empty(form.kept, form.dtype)
+        counted = np.empty((), _COUNTER)
+        estimate = old_mean, old_var, new_mean, new_var, tracked, counted, factor, rate, 1
         y, found, moved = self._forward(form, x, gamma, beta, residual, estimate)
         mean, var = found[0], found[2]
         if moved:
-            arrived: tuple[Any, ...] = new[0], new[1], counted, skipped, missed
+            arrived: tuple[Any, ...] = new_mean, new_var, counted, skipped, missed
         else:
             arrived = super().advance_estimate(
                 old_mean, old_var, tracked, skipped, missed, mean, var, factor, None, rate
@@ -82,7 +83,8 @@ class NumbaNormalization(WeightedNormalization):
         found = np.empty((4, *form.kept), form.dtype)
         stats = found if form.flat else found.reshape(4, -1)
         if estimate is None:
-            estimate = stats[0], stats[0], stats, _NO_COUNT, _NO_COUNT, 1.0, 0.0, 0
+            row = stats[0]
+            estimate = row, row, row, row, _NO_COUNT, _NO_COUNT, 1.0, 0.0, 0
         moved = form.forward(
             seen,
             *pair(gamma, beta, form.parameters, form.dtype),
@@ -316,11 +318,12 @@ class NumbaNormalization(WeightedNormalization):
             and old_mean.shape == mean.shape
             and _suits(dtype, old_mean, old_var, tracked, factor, rate)
         ):
-            new, counted = np.empty((2, mean.size), dtype), np.empty((), _COUNTER)
+            new_mean, new_var = np.empty(mean.shape, dtype), np.empty(mean.shape, dtype)
+            counted = np.empty((), _COUNTER)
             if estimate.advance.serial(
-                old_mean, old_var, mean, var, factor, rate, new, tracked, counted
+                old_mean, old_var, mean, var, factor, rate, new_mean, new_var, tracked, counted
             ):
-                return new[0], new[1], counted, skipped, missed
+                return new_mean, new_var, counted, skipped, missed
         return super().advance_estimate(
             old_mean, old_var, tracked, skipped, missed, mean, var, factor, usable, rate
         )

@@ -19,20 +19,21 @@ def move(
     var: Any,
     factor: Any,
     rate: Any,
-    new: Any,
+    new_mean: Any,
+    new_var: Any,
     tracked: Any,
     counted: Any,
 ) -> bool:
-    """old + (found - old)·rate, found being mean and var·factor, as rows of `new`, and tracked + 1
-    as `counted`; False, with nothing of use written, if one is not finite."""
+    """old + (found - old)·rate, found being mean and var·factor, and tracked + 1 as `counted`;
+    False, with nothing of use written, if one is not finite."""
     counted[()] = tracked[()] + 1
     number = mean.dtype.type
     share, unbias = number(rate), number(factor)
     good = True
     for c in range(mean.size):
-        new[0, c] = old_mean[c] + (mean[c] - old_mean[c]) * share
+        new_mean[c] = old_mean[c] + (mean[c] - old_mean[c]) * share
         unbiased = var[c] * unbias
-        new[1, c] = old_var[c] + (unbiased - old_var[c]) * share
+        new_var[c] = old_var[c] + (unbiased - old_var[c]) * share
         good = good and abs(mean[c] + unbiased) < math.inf  # isfinite is x - x: reordered away
     return good
 
@@ -45,16 +46,17 @@ def advance(
     var: Any,
     factor: Any,
     rate: Any,
-    new: Any,
+    new_mean: Any,
+    new_var: Any,
     tracked: Any,
     counted: Any,
 ) -> bool:
     """`move` of statistics that are there already."""
-    return move(old_mean, old_var, mean, var, factor, rate, new, tracked, counted)
+    return move(old_mean, old_var, mean, var, factor, rate, new_mean, new_var, tracked, counted)
 
 
 @advance.examples
 def _(rng: np.random.Generator, dtype: Any) -> Iterator[tuple[Any, ...]]:
     arrays = [rng.random(5).astype(dtype) for _ in range(4)]
     counters = np.zeros((), np.int64), np.zeros((), np.int64)
-    yield *arrays, 1.2, 0.1, np.zeros((2, 5), dtype), *counters
+    yield *arrays, 1.2, 0.1, np.zeros(5, dtype), np.zeros(5, dtype), *counters

@@ -48,7 +48,8 @@ def _normalization(rng: Any, dtype: Any, shape: tuple[int, ...]) -> dict[str, An
     arguments |= {name: np.zeros_like(x) for name in ("y", "h", "dx", "dg")}
     arguments |= {name: np.zeros(channels, dtype) for name in ("dgamma", "dbeta")}
     arguments |= {"old_mean": beta + gamma, "old_var": gamma.copy(), "track": 1}
-    arguments |= {"new": np.zeros((2, channels), dtype), "factor": 1.2, "rate": 0.1}
+    arguments |= {name: np.zeros(channels, dtype) for name in ("new_mean", "new_var")}
+    arguments |= {"factor": 1.2, "rate": 0.1}
     arguments |= {name: np.zeros((), np.int64) for name in ("tracked", "counted")}
     return arguments | {"stats": np.zeros((4, channels), dtype), "center": 1, "eps": 1e-5}
 

@@ -262,7 +262,8 @@ def forward(
     slope: Any,
     old_mean: Any,
     old_var: Any,
-    new: Any,
+    new_mean: Any,
+    new_var: Any,
     tracked: Any,
     counted: Any,
     factor: Any,
@@ -292,5 +293,5 @@ def forward(
         for w in prange(workers):
             write_strips(x, k, strips, workers, w, maps, residual, add, y, act, slope)
     return track == 0 or move(
-        old_mean, old_var, stats[0], stats[2], factor, rate, new, tracked, counted
+        old_mean, old_var, stats[0], stats[2], factor, rate, new_mean, new_var, tracked, counted
     )

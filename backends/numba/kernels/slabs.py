@@ -93,7 +93,8 @@ def forward(
     slope: Any,
     old_mean: Any,
     old_var: Any,
-    new: Any,
+    new_mean: Any,
+    new_var: Any,
     tracked: Any,
     counted: Any,
     factor: Any,
@@ -118,7 +119,7 @@ def forward(
             x, k, lo, hi, residual, add, xs, rs, out, maps, act, slope, straight, buffer, own
         )
     return track == 0 or move(
-        old_mean, old_var, stats[0], stats[2], factor, rate, new, tracked, counted
+        old_mean, old_var, stats[0], stats[2], factor, rate, new_mean, new_var, tracked, counted
     )
 
 

@@ -68,9 +68,9 @@ def test_warming_up_spares_the_compiler(workshop):
         from tinygrad_bn.backends.numba import NumbaBackend
         from tinygrad_bn.backends.numba.kernels import estimate
         NumbaBackend()
-        arrays, new = [np.ones(3, np.float32) for _ in range(4)], np.ones((2, 3), np.float32)
+        arrays = [np.ones(3, np.float32) for _ in range(6)]
         counters = np.zeros((), np.int64), np.zeros((), np.int64)
-        estimate.advance(0, *arrays, 1.2, 0.1, new, *counters)
+        estimate.advance(0, *arrays[:4], 1.2, 0.1, *arrays[4:], *counters)
         print(sum(estimate.advance.serial.stats.cache_misses.values()))
     """
     assert workshop.run(use) == "0"
