@@ -40,7 +40,7 @@ def check_parameters(name: str, x: Any, plan: NormalizationPlan, **parameters: A
 def check_residual(name: str, x: Any, residual: Any) -> Any:
     if not isinstance(residual, Variable):
         residual = ops.asarray(residual, device=x.backend)
-    if tuple(residual.shape) != x.shape:
+    if residual._data.shape != x._data.shape:
         raise ValueError(
             f"{name}: residual must have the shape {x.shape} of x, got {tuple(residual.shape)}"
         )
