@@ -124,9 +124,7 @@ def _form(
     shape: tuple[int, ...], order: tuple[int, ...] | None, given: Any, plan: NormalizationPlan
 ) -> Form | None:
     folded = plan.nested and plan.folded == tuple(range(len(plan.folded)))
-    if 0 in shape or not folded or plan.masked or plan.ghost is not None:
-        return None
-    if given.char not in STAT:
+    if 0 in shape or not folded or plan.masked or plan.ghost is not None or given.char not in STAT:
         return None
     own = tuple(range(len(shape)))
     axes = own if order is None else order

@@ -40,7 +40,7 @@ class WeightedNormalization(SampleNormalization):
         if seen is None:
             return super().batch_norm(x, gamma, beta, residual, weights, plan=plan)
         total, kept = seen.total(weights, plan), seen.form.kept
-        statistics = np.empty((4, *kept), seen.dtype)
+        statistics = np.empty((4, *kept), seen.form.dtype)
         y, out = seen.form.empty()
         kernels = weighted_rows if seen.form.rows else weighted_slabs
         kernels.forward(
@@ -60,7 +60,7 @@ class WeightedNormalization(SampleNormalization):
             seen.form.slope,
         )
         mean, low, var, rstd = statistics
-        count = total.astype(seen.dtype).reshape(kept)
+        count = total.astype(seen.form.dtype).reshape(kept)
         return seen.form.narrow(y, x.dtype), mean, low, var, rstd, count
 
     def batch_statistics(
@@ -71,7 +71,7 @@ class WeightedNormalization(SampleNormalization):
         if seen is None:
             return super().batch_statistics(x, weights, plan=plan)
         total, kept = seen.total(weights, plan), seen.form.kept
-        statistics = np.empty((4, *kept), seen.dtype)
+        statistics = np.empty((4, *kept), seen.form.dtype)
         kernels = weighted_rows if seen.form.rows else weighted_slabs
         kernels.statistics(
             x.size,
@@ -83,7 +83,7 @@ class WeightedNormalization(SampleNormalization):
             statistics.reshape(4, -1),
         )
         mean, low, var, _ = statistics
-        return mean, low, var, total.astype(seen.dtype).reshape(kept)
+        return mean, low, var, total.astype(seen.form.dtype).reshape(kept)
 
     def batch_norm_gate(
         self,
@@ -193,7 +193,7 @@ class WeightedNormalization(SampleNormalization):
         h, gates = dx, out  # without an activation nothing is written there
         if plan.activation or residual is not None:
             h, gates = seen.form.empty()
-        dgamma, dbeta = np.empty(mean.shape, seen.dtype), np.empty(mean.shape, seen.dtype)
+        dgamma, dbeta = np.empty(mean.shape, seen.form.dtype), np.empty(mean.shape, seen.form.dtype)
         kernels = weighted_rows_grad if seen.form.rows else weighted_slabs_grad
         kernels.backward(
             seen.x.size,
@@ -251,7 +251,7 @@ class WeightedNormalization(SampleNormalization):
             )
         if count is None:
             count = np.full(mean.size, plan.extent(x.shape))
-        form, dgamma = seen.form, np.empty(mean.shape, seen.dtype)
+        form, dgamma = seen.form, np.empty(mean.shape, seen.form.dtype)
         (dg, dg_seen), (dx, dx_seen) = form.empty(), form.empty()
         kernels = weighted_second_rows if form.rows else weighted_second
         kernels.second(

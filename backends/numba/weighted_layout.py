@@ -16,7 +16,7 @@ import numpy as np
 from tinygrad_bn.backend.normalization_plan import NormalizationPlan
 
 from .layout import Form, form_of
-from .vectors import STAT, flat
+from .vectors import flat
 
 LEAST = 32
 """Numbers of a row from which on it is a row of its own if its numbers have one weight."""
@@ -62,13 +62,11 @@ class Weighted:
     Attributes:
         shape: of x itself.
         form: that of x.
-        dtype: of the statistics.
         x, weights: (G, R, W) and (G, R, V), or (G, N, C, L) and (G, N, V, L).
     """
 
     shape: tuple[int, ...]
     form: Form
-    dtype: Any
     x: Any
     weights: Any
 
@@ -78,20 +76,19 @@ class Weighted:
         form = None if plan.ghost is not None else form_of(x, _unmasked(plan))
         if form is None:
             return None
-        dtype = STAT[x.dtype.char]
         if weights is None:
-            weights = np.ones((1,) * x.ndim, dtype)
+            weights = np.ones((1,) * x.ndim, form.dtype)
         lengths = _lengths(weights.shape, x.shape, form.order, plan)
         spread = np.broadcast_to(weights.transpose(form.order), lengths)
-        w = np.array(spread, dtype, order="C")
+        w = np.array(spread, form.dtype, order="C")
         if w.size < x.size:
             form = _form_for(form, x.size // w.size)
         w = w.reshape(*form.shape[:2], -1, *form.shape[3:])
-        return Weighted(x.shape, form, dtype, form.view(x), w)
+        return Weighted(x.shape, form, form.view(x), w)
 
     def vector(self, a: Any, value: float) -> Any:
         """A parameter as a vector."""
-        return flat(a, self.form.parameters, value, self.dtype)
+        return flat(a, self.form.parameters, value, self.form.dtype)
 
     def added(self, residual: Any) -> tuple[Any, int]:
         """A residual as kernels see it, and whether there is one."""
@@ -102,6 +99,6 @@ class Weighted:
         shape, times = self.shape, 1
         for a in plan.reduced:
             times *= shape[a] if weights.shape[a] == 1 else 1
-        weights = weights.astype(self.dtype, copy=False)
+        weights = weights.astype(self.form.dtype, copy=False)
         total = weights.sum(plan.reduced, dtype=np.float64) * times
         return np.ascontiguousarray(np.broadcast_to(total, plan.kept(shape))).reshape(-1)

@@ -75,7 +75,7 @@ def compile_call(p: Primitive, *, raw: bool = False) -> Callable[..., Any]:
 
 def _compile_into(function: Callable[..., Any], p: Primitive, raw: bool) -> Callable[..., Any]:
     """Give the public function of `p` its straight-line code."""
-    body = _call_variadic(p) if p.variadic else _call_fixed(p, raw)
+    body = _call_variadic(p, raw) if p.variadic else _call_fixed(p, raw)
     compiled = make_function("\n".join(body), "call", function.__globals__)
     code = compiled.__code__
     names = tuple([p.name if n == _NAMESAKE else n for n in code.co_names])
@@ -223,7 +223,7 @@ def _value_expression(p: Primitive, name: str) -> str:
     return f"_runtime.shape_of(_a{p.inputs.index(name.removesuffix('_shape'))})"
 
 
-def _call_variadic(p: Primitive) -> list[str]:
+def _call_variadic(p: Primitive, raw: bool) -> list[str]:
     """Source for one variadic input `*xs`."""
     (xs,) = p.inputs
     lines = [
@@ -234,11 +234,11 @@ def _call_variadic(p: Primitive) -> list[str]:
     shapes = {f"{xs}_shape": "tuple([_runtime.shape_of(a) for a in _a0])"}
     saved = tuple_source(shapes.get(name) or _value_expression(p, name) for name in p.saved)
     condition = "any([n is not None for n in _n0])" if p.differentiable else ""
-    return lines + _finish(p, condition, "_n0", saved, "_a0")
+    return lines + _finish(p, condition, "_n0", saved, "_a0", raw)
 
 
 def _finish(
-    p: Primitive, tracked: str, parents: str, saved: str, originals: str, raw: bool = False
+    p: Primitive, tracked: str, parents: str, saved: str, originals: str, raw: bool
 ) -> list[str]:
     """Source of what all calls share: normalise the output, record a node, wrap into tensors."""
     auxiliary = [f"_x{i}" for i in range(len(p.aux))]

@@ -6,7 +6,6 @@ from typing import Any, Self
 
 from .. import ops
 from ..autograd import is_checkpointing, is_recomputing
-from ..autograd.state import watch
 from ..backend.normalization_plan import NormalizationPlan, normalization_plan
 from . import normalization_functional as F
 from .checks import check_size
@@ -155,7 +154,7 @@ class BatchNorm(RunningStatistics):
         training, source = self.training, self.normalize_with
         return (
             training if source == "auto" else source == "batch",
-            training and self.update_statistics and not (watch.checkpoints and is_recomputing()),
+            training and self.update_statistics and not is_recomputing(),
         )
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -180,7 +179,7 @@ class BatchNorm(RunningStatistics):
         values = plan.extent(shape)
         by_batch, updates = self._modes()
         updates = updates and values > 1
-        if watch.checkpoints and is_checkpointing():
+        if is_checkpointing():
             self._previous = self._arrays() if updates else None
         fewest = values if self.ghost_size is None else self._fewest(shape, values)
         if by_batch and fewest == 1 and self._collect is None:
@@ -201,13 +200,12 @@ class BatchNorm(RunningStatistics):
         y, mean, low, var, count, moved = self._by_batch(
             x,
             plan,
-            shape,
-            values,
             mask,
             weights,
             residual,
             self._to_move(x, values) if updates and alike else None,
         )
+        count = values if count is None else count
         if moved is not None:
             self._move(moved)
         elif updates:
@@ -230,8 +228,6 @@ class BatchNorm(RunningStatistics):
         self,
         x: Any,
         plan: NormalizationPlan,
-        shape: tuple[int, ...],
-        extent: int,
         mask: Any,
         weights: Any,
         residual: Any,
@@ -239,7 +235,7 @@ class BatchNorm(RunningStatistics):
     ) -> tuple[Any, Any, Any, Any, Any, Any]:
         """As `batch_norm_by_plan`; who does not move the estimate leaves that to the caller."""
         return F.batch_norm_by_plan(
-            x, self.weight, self.bias, plan, shape, extent, mask, weights, residual, estimate
+            x, self.weight, self.bias, plan, mask, weights, residual, estimate
         )
 
     def _by_population(self, x: Any, mask: Any, residual: Any) -> Any:

@@ -116,9 +116,8 @@ def batch_norm(
     Source: Ioffe and Szegedy, 2015; ghost batches: Hoffer, Hubara and Soudry, 2017.
     """
     x = check_input("batch_norm", x)
-    shape = x._data.shape
     plan = normalization_plan(
-        len(shape),
+        x._data.ndim,
         axis,
         eps,
         activation=activation,
@@ -127,8 +126,9 @@ def batch_norm(
         ghost=ghost_size,
     )
     y, mean, low, var, count, _ = batch_norm_by_plan(
-        x, gamma, beta, plan, shape, plan.extent(shape), mask, weights, residual, None
+        x, gamma, beta, plan, mask, weights, residual, None
     )
+    count = plan.extent(x._data.shape) if count is None else count
     return y, BatchStatistics.of(x._backend, mean, low, var, count)
 
 
@@ -137,15 +137,13 @@ def batch_norm_by_plan(
     gamma: Any,
     beta: Any,
     plan: NormalizationPlan,
-    shape: tuple[int, ...],
-    extent: int,
     mask: Any,
     weights: Any,
     residual: Any,
     estimate: tuple[tuple[Any, ...], float, float | None] | None,
 ) -> tuple[Any, Any, Any, Any, Any, tuple[Any, ...] | None]:
-    """`batch_norm` of a real floating-point x, whose shape and plan and number of values per
-    channel are known, with the statistics as raw arrays: (y, mean, low, var, count, moved).
+    """`batch_norm` of a real floating-point x by a plan, with the statistics as raw arrays: (y,
+    mean, low, var, count, moved); count is None where every value counts as one.
 
     `estimate` is None, or the arguments `old`, `factor` and `rate` of `ops.batch_norm_tracked`,
     where the values count alike and are one batch; `moved` is what comes of it.
@@ -153,7 +151,7 @@ def batch_norm_by_plan(
     if not (
         isinstance(gamma, Variable)
         and isinstance(beta, Variable)
-        and gamma._data.shape == beta._data.shape == plan.kept(shape)
+        and gamma._data.shape == beta._data.shape == plan.kept(x._data.shape)
     ):
         check_parameters("batch_norm", x, plan, gamma=gamma, beta=beta)
     if weights is not None or mask is not None:
@@ -178,7 +176,7 @@ def batch_norm_by_plan(
         y = y + later
     if plan.ghost is not None:
         mean, low, var, count = _of_groups(x, mean, low, var, count, plan)
-    return y, mean, low, var, extent if count is None else count, moved
+    return y, mean, low, var, count, moved
 
 
 @named

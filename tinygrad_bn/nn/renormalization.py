@@ -44,8 +44,6 @@ class BatchRenorm(BatchNorm):
         self,
         x: Any,
         plan: NormalizationPlan,
-        shape: tuple[int, ...],
-        extent: int,
         mask: Any,
         weights: Any,
         residual: Any,

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import ops
-from ..autograd import is_recomputing
+from ..autograd import is_checkpointing, is_recomputing
 from ..autograd.runtime import make
-from ..autograd.state import watch
 from ..backend.quiet import quiet
 from ..dtypes import float64, int64
 from ..tensor import Tensor
@@ -118,7 +117,7 @@ class RunningStatistics(Module):
         """What `batch_norm_by_plan` needs to move the estimate in the same step, for `count` values
         per channel; None where `_observe` has to do that."""
         mean, var, tracked, skipped, missed = self._state()
-        if self._staging or watch.checkpoints or mean._backend is not x._backend:
+        if self._staging or is_checkpointing() or mean._backend is not x._backend:
             return None
         old = mean._data, var._data, tracked._data, skipped._data, missed._data
         return old, count / (count - 1), None if self.decay is None else 1 - self.decay

@@ -11,8 +11,7 @@ import numpy as np
 from ..compiler import driver, kernel
 
 
-@kernel
-def move(
+def _move(
     old_mean: Any,
     old_var: Any,
     mean: Any,
@@ -38,21 +37,8 @@ def move(
     return good
 
 
-@driver
-def advance(
-    old_mean: Any,
-    old_var: Any,
-    mean: Any,
-    var: Any,
-    factor: Any,
-    rate: Any,
-    new_mean: Any,
-    new_var: Any,
-    tracked: Any,
-    counted: Any,
-) -> bool:
-    """`move` of statistics that are there already."""
-    return move(old_mean, old_var, mean, var, factor, rate, new_mean, new_var, tracked, counted)
+move = kernel(_move)
+advance = driver(_move)
 
 
 @advance.examples

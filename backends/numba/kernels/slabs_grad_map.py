@@ -27,7 +27,7 @@ def write_grad_lines(
     past: Any,
 ) -> None:
     """dx = a·h + b·(x - mean) + e of a part of a run, h = g·act′(z), and h if `add`; a line at a
-    time as `slabs.write_lines` does."""
+    time as `slabs_map.write_lines` does."""
     mean, scale = filled_line(x, maps[0]), filled_line(x, maps[1])
     offset, a = filled_line(x, maps[2]), filled_line(x, terms[0])
     b, e, zero = filled_line(x, terms[1]), filled_line(x, terms[2]), filled_line(x, 0.0)
@@ -146,7 +146,7 @@ def write_grad_bundle(
     straight: Any,
     buffer: Any,
 ) -> None:
-    """dx, and h if `add`, of channels lo to hi of group k as `slabs.write_bundle` writes y."""
+    """dx, and h if `add`, of channels lo to hi of group k as `slabs_map.write_bundle` writes y."""
     length, past = x.shape[3], buffer.size > 0
     step = length if straight else piece_of(x)
     for m in range(x.shape[1]):
