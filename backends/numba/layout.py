@@ -18,7 +18,7 @@ import numpy as np
 from tinygrad_bn.backend.normalization_plan import NormalizationPlan
 
 from .kernels import rows, rows_grad, slabs, slabs_grad
-from .memory import LEAST, empty
+from .memory import LEAST, Shelf, shelf_of
 from .vectors import STAT
 
 _MISSING = {"RK": 1, "KRK": 0, "R": 3, "KR": 2, "RKR": 1, "KRKR": 0}
@@ -48,7 +48,8 @@ class Form:
         whole: True if the order is that of the axes themselves.
         dtype: that kernels compute in, and of the statistics.
         wide: whether it is another than that of the arrays.
-        large: whether new ones get their memory from `memory`.
+        nbytes: of an array.
+        shelf: of `memory`, where large ones get theirs; None for small ones.
         parameters: how many numbers gamma and beta have.
         size: how many elements.
         strided: whether rows are a multiple of STRIDE, so that one column has few places
@@ -68,7 +69,8 @@ class Form:
     whole: bool
     dtype: Any
     wide: bool
-    large: bool
+    nbytes: int
+    shelf: Shelf | None
     parameters: int
     size: int
     strided: bool
@@ -92,10 +94,11 @@ class Form:
 
     def empty(self, *apart: Any) -> tuple[Any, Any]:
         """A new array like x in `dtype`, and how kernels see it; see `memory.empty`."""
-        if not self.large:
+        if self.shelf is None:
             dense = np.empty(self.dense, self.dtype)
         else:
-            dense = empty(self.dense, self.dtype, apart if self.strided else ())
+            others = apart if self.strided else ()
+            dense = self.shelf.empty(self.dense, self.dtype, self.nbytes, others)
         return dense if self.whole else dense.transpose(self.inverse), dense.reshape(self.shape)
 
     def narrow(self, out: Any, dtype: Any) -> Any:
@@ -147,6 +150,7 @@ def _form(
         seen = _widened(*seen)
     dtype, kept = STAT[given.char], plan.kept(shape)
     width, size = math.prod([shape[a] for a in plan.param_axis]), math.prod(shape)
+    nbytes = size * dtype.itemsize
     forward, backward = _KERNELS[labels in _ROWS]
     return Form(
         axes,
@@ -157,7 +161,8 @@ def _form(
         axes == own,
         dtype,
         dtype != given,
-        size * dtype.itemsize >= LEAST,
+        nbytes,
+        shelf_of(nbytes) if nbytes >= LEAST else None,
         width,
         size,
         labels in _ROWS and seen[2] % STRIDE == 0,

@@ -8,18 +8,16 @@ within a page than what the result is made from: a processor takes a load for on
 stored where the last twelve bits of their addresses agree, and waits. Rows of 4 KiB that lay so
 took a map of (1024, 1024) twice as long.
 
-An array from here is an ordinary `numpy.ndarray` over a `Lease`, which gives its `Block` back when
-the last view of it is gone.
+An array from here is an ordinary `numpy.ndarray` over a `Lease`, which puts its `Block` back on its
+`Shelf` when the last view of it is gone. That may be at any moment and in any thread, so there are
+no locks: a block is put back and taken by single operations on a list, and the count of what is
+kept is put right whenever a block is made.
 """
 
 from __future__ import annotations
 
 import ctypes
 import math
-import os
-import threading
-from collections import deque
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -36,32 +34,97 @@ STAGGER = PAGE // 4
 _BYTE = np.dtype(np.uint8)
 
 
-class Block(np.ndarray):
-    """Owns memory.
+class _Store:
+    """What is kept, by the size of its blocks.
 
     Attributes:
-        address: of its first byte.
+        kept: bytes of blocks that nobody uses.
+        limit: how many there may be.
+        shelves: by size.
     """
 
-    address: int
+    def __init__(self) -> None:
+        self.kept = 0
+        self.limit = LIMIT
+        self.shelves: dict[int, Shelf] = {}
+
+    def all(self) -> list[Shelf]:
+        """Every shelf that there is now; others may come while they are walked."""
+        return list(self.shelves.values())
+
+    def count(self) -> int:
+        """Put `kept` right."""
+        self.kept = sum([shelf.size * len(shelf.blocks) for shelf in self.all()])
+        return self.kept
+
+    def trim(self) -> None:
+        """Free blocks until the rest is within the limit: first those of sizes that nobody has
+        asked for since this was done last."""
+        for shelf in sorted(self.all(), key=lambda shelf: shelf.wanted):
+            if self.count() <= self.limit:
+                break
+            shelf.blocks.clear()
+        for shelf in self.all():
+            shelf.wanted = False
 
 
-_returned: deque[Any] = deque()
+_store = _Store()
+
+
+class Shelf:
+    """Where blocks of one size wait to be used again.
+
+    Attributes:
+        size: bytes of a block.
+        blocks: the one that was used last comes last.
+        wanted: whether one was asked for since the store was trimmed.
+    """
+
+    __slots__ = ("blocks", "size", "wanted")
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.blocks: list[Block] = []
+        self.wanted = True
+
+    def empty(
+        self, shape: tuple[int, ...], dtype: Any, nbytes: int, apart: tuple[Any, ...] = ()
+    ) -> Any:
+        """`empty` of an array of `nbytes`."""
+        self.wanted = True
+        try:
+            block = self.blocks.pop()
+            _store.kept -= self.size
+        except IndexError:
+            block = _new_block(self)
+        block.place = place = _place(apart) if apart else 0
+        return np.ndarray(shape, dtype, Lease(nbytes, _BYTE, block, place))
+
+
+class Block(np.ndarray):
+    """Owns memory, from the beginning of a page on.
+
+    Attributes:
+        shelf: where it waits.
+        place: where in a page the array begins that uses it.
+    """
+
+    shelf: Shelf
+    place: int
 
 
 class Lease(np.ndarray):
     """A block in use."""
 
-    def __del__(self, note: Callable[[Any], None] = _returned.append, block: type = Block) -> None:
-        """Give the block back; this may run at any moment, also when this module is gone, so it
-        only notes it."""
-        if type(self.base) is block:
-            note(self.base)
-
-
-_free: dict[int, list[Block]] = {}
-_kept = 0
-_lock = threading.RLock()  # a signal's handler may ask for memory too
+    def __del__(self, kind: type[Block] = Block, store: _Store = _store) -> None:
+        """Put the block back; this may run when the module is gone."""
+        block: Any = self.base
+        if type(block) is kind:
+            shelf = block.shelf
+            shelf.blocks.append(block)
+            store.kept += shelf.size
+            if store.kept > store.limit:
+                store.trim()
 
 
 def empty(shape: tuple[int, ...], dtype: Any, apart: tuple[Any, ...] = ()) -> Any:
@@ -73,9 +136,39 @@ def empty(shape: tuple[int, ...], dtype: Any, apart: tuple[Any, ...] = ()) -> An
     nbytes = math.prod(shape) * dtype.itemsize
     if nbytes < LEAST:
         return np.empty(shape, dtype)
-    block = _take(_size_class(nbytes))
-    start = (_place(apart) if apart else 0) - block.address & PAGE - 1
-    return np.ndarray(shape, dtype, Lease(nbytes, _BYTE, block, start))
+    return shelf_of(nbytes).empty(shape, dtype, nbytes, apart)
+
+
+def shelf_of(nbytes: int) -> Shelf:
+    """The shelf for arrays of so many bytes; sizes that differ by an eighth at most share one."""
+    step = 1 << max(nbytes.bit_length() - 4, 12)
+    size = -(-nbytes // step) * step
+    shelf = _store.shelves.get(size)
+    return _store.shelves.setdefault(size, Shelf(size)) if shelf is None else shelf
+
+
+def release() -> int:
+    """Free all blocks that are not in use; how many bytes they were."""
+    freed = _store.count()
+    for shelf in _store.all():
+        shelf.blocks.clear()
+    _store.count()
+    return freed
+
+
+def kept() -> int:
+    """Bytes of blocks that are not in use."""
+    return _store.count()
+
+
+def _new_block(shelf: Shelf) -> Block:
+    """A block for a shelf, and a page more, for arrays that begin within the first."""
+    if _store.count() > _store.limit:
+        _store.trim()
+    memory = np.empty(shelf.size + 2 * PAGE, _BYTE)
+    block = memory[-_address(memory) % PAGE :].view(Block)
+    block.shelf = shelf
+    return block
 
 
 def _address(array: Any) -> int:
@@ -84,70 +177,20 @@ def _address(array: Any) -> int:
     return ctypes.addressof(ctypes.c_char.from_buffer(array))
 
 
+def _begin(array: Any) -> int:
+    """Where in a page an array begins."""
+    owner: Any = array.base
+    lease: Any = owner if type(owner) is Lease else getattr(owner, "base", None)
+    if type(lease) is Lease and lease.size == array.nbytes:  # all of it
+        block: Any = lease.base
+        return block.place
+    return _address(array) & PAGE - 1
+
+
 def _place(apart: tuple[Any, ...]) -> int:
     """Where in a page an array begins that is to be apart from others."""
-    taken = [(_address(a) + STAGGER // 2 & PAGE - 1) // STAGGER for a in apart]
+    taken = [(_begin(a) + STAGGER // 2 & PAGE - 1) // STAGGER for a in apart]
     place = 0
     while place in taken:
         place += 1
     return place * STAGGER
-
-
-def release() -> int:
-    """Free all blocks that are not in use; how many bytes they were."""
-    global _kept
-    with _lock:
-        _collect()
-        freed, _kept = _kept, 0
-        _free.clear()
-    return freed
-
-
-def kept() -> int:
-    """Bytes of blocks that are not in use."""
-    with _lock:
-        _collect()
-        return _kept
-
-
-def _size_class(nbytes: int) -> int:
-    """`nbytes` rounded up by at most an eighth, so that similar sizes share blocks."""
-    step = 1 << max(nbytes.bit_length() - 4, 12)
-    return -(-nbytes // step) * step
-
-
-def _take(size: int) -> Block:
-    """The block of a size that was used last, or a new one."""
-    global _kept
-    with _lock:
-        _collect()
-        blocks = _free.get(size)
-        if blocks:
-            _kept -= size
-            return blocks.pop()
-    block = Block((size + PAGE,), _BYTE)
-    block.address = block.ctypes.data
-    return block
-
-
-def _collect() -> None:
-    """Sort in what was given back; forget the sizes that were used longest ago."""
-    global _kept
-    while _returned:
-        block = _returned.popleft()
-        size = block.size - PAGE
-        _free[size] = [*_free.pop(size, ()), block]
-        _kept += size
-    while _kept > LIMIT:
-        size = next(iter(_free))
-        _kept -= size * len(_free.pop(size))
-
-
-def _after_fork() -> None:
-    """The parent's thread that held the lock is not in the child."""
-    global _lock
-    _lock = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -312,6 +312,7 @@ class NumbaNormalization(WeightedNormalization):
         if (
             usable is None
             and mean.ndim == 1
+            and dtype.char in "fd"
             and dtype == var.dtype
             and mean.flags.carray
             and var.flags.carray
@@ -330,12 +331,11 @@ class NumbaNormalization(WeightedNormalization):
 
 
 def _suits(dtype: Any, old_mean: Any, old_var: Any, tracked: Any, factor: Any, rate: Any) -> bool:
-    """Whether a kernel takes an estimate of this dtype."""
+    """Whether a kernel takes an estimate of this dtype; NumPy is slow to compare two."""
     return (
-        dtype.char in "fd"
-        and old_mean.dtype == dtype
-        and old_var.dtype == dtype
-        and tracked.dtype == _COUNTER
+        (old_mean.dtype is dtype or old_mean.dtype == dtype)
+        and (old_var.dtype is dtype or old_var.dtype == dtype)
+        and (tracked.dtype is _COUNTER or tracked.dtype == _COUNTER)
         and type(rate) is float
         and type(factor) is float
         and old_mean.flags.carray

@@ -109,7 +109,8 @@ def run_plain(grads: dict[Any, Any], retain_graph: bool) -> None:
             if not retain_graph and node.saved:
                 node.saved = None
         g = None
-        with _leaves:
+        _leaves.acquire()  # `with` takes longer
+        try:
             while grads:
                 leaf, g = grads.popitem()
                 if leaf.hooks:
@@ -122,6 +123,8 @@ def run_plain(grads: dict[Any, Any], retain_graph: bool) -> None:
                     leaf.grad = grad
                 else:
                     _accumulate(leaf, g, alone)
+        finally:
+            _leaves.release()
     finally:
         unhush(tokens)
 

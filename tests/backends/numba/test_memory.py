@@ -59,7 +59,7 @@ def test_arrays_alive_at_the_same_time_share_nothing():
 
 
 def test_what_nobody_uses_is_bounded(monkeypatch):
-    monkeypatch.setattr(memory, "LIMIT", 1 << 20)
+    monkeypatch.setattr(memory._store, "limit", 1 << 20)
     arrays = [memory.empty((n, 256), F4) for n in (300, 400, 500, 600, 700)]
     del arrays
     assert memory.kept() <= 1 << 20

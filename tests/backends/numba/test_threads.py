@@ -115,6 +115,7 @@ def test_small_work_is_done_serially(monkeypatch):
     monkeypatch.setattr(driver, "alone", lambda x: calls.append("serial"))
     monkeypatch.setattr(driver, "parallel", lambda x: calls.append("parallel"), raising=False)
     monkeypatch.setattr(threads, "_count", max(2, threads.pool.NUM_THREADS))
+    monkeypatch.setattr(threads, "_told", 0)
     monkeypatch.setattr(threads, "start", lambda: None)
     monkeypatch.setattr(threads.pool, "_set_num_threads", lambda n: None, raising=False)
     driver(compiler.SERIAL_BELOW - 1, 0)
@@ -125,7 +126,6 @@ def test_small_work_is_done_serially(monkeypatch):
     driver(compiler.SERIAL_BELOW, 0)
     assert calls == ["serial", "parallel", "serial", "serial"]
     assert not threads._busy.locked()
-    threads._seen.__dict__.clear()
 
 
 TRAIN = """
