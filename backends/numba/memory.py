@@ -87,10 +87,8 @@ class Shelf:
         self.blocks: list[Block] = []
         self.wanted = True
 
-    def empty(
-        self, shape: tuple[int, ...], dtype: Any, nbytes: int, apart: tuple[Any, ...] = ()
-    ) -> Any:
-        """`empty` of an array of `nbytes`."""
+    def lease(self, nbytes: int, apart: tuple[Any, ...] = ()) -> Lease:
+        """Memory for an array of `nbytes`; `apart` as for `empty`."""
         self.wanted = True
         try:
             block = self.blocks.pop()
@@ -98,7 +96,7 @@ class Shelf:
         except IndexError:
             block = _new_block(self)
         block.place = place = _place(apart) if apart else 0
-        return np.ndarray(shape, dtype, Lease(nbytes, _BYTE, block, place))
+        return Lease(nbytes, _BYTE, block, place)
 
 
 class Block(np.ndarray):
@@ -136,7 +134,7 @@ def empty(shape: tuple[int, ...], dtype: Any, apart: tuple[Any, ...] = ()) -> An
     nbytes = math.prod(shape) * dtype.itemsize
     if nbytes < LEAST:
         return np.empty(shape, dtype)
-    return shelf_of(nbytes).empty(shape, dtype, nbytes, apart)
+    return np.ndarray(shape, dtype, shelf_of(nbytes).lease(nbytes, apart))
 
 
 def shelf_of(nbytes: int) -> Shelf:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from tinygrad_bn.backend.normalization_plan import NormalizationPlan
 
@@ -60,8 +61,8 @@ class NumbaNormalization(WeightedNormalization):
             return super().batch_norm_tracked(
                 x, gamma, beta, residual, weights, plan=plan, old=old, factor=factor, rate=rate
             )
-        new_mean, new_var = np.empty(form.kept, form.dtype), np.empty(form.kept, form.dtype)
-        counted = np.empty((), _COUNTER)
+        new_mean, new_var = ndarray(form.kept, form.dtype), ndarray(form.kept, form.dtype)
+        counted = ndarray((), _COUNTER)
         estimate = old_mean, old_var, new_mean, new_var, tracked, counted, factor, rate, 1
         y, found, moved = self._forward(form, x, gamma, beta, residual, estimate)
         mean, var = found[0], found[2]
@@ -80,7 +81,7 @@ class NumbaNormalization(WeightedNormalization):
         seen = form.view(x)
         added = seen if residual is None else form.view(residual)
         y, out = form.empty(seen, added)
-        found = np.empty((4, *form.kept), form.dtype)
+        found = ndarray((4, *form.kept), form.dtype)
         stats = found if form.flat else found.reshape(4, -1)
         if estimate is None:
             row = stats[0]
@@ -222,7 +223,7 @@ class NumbaNormalization(WeightedNormalization):
             added = form.view(residual)
             h, gates = form.empty(seen, cotangent, added)
             dx, out = form.empty(seen, gates)
-        dgamma, dbeta = np.empty(form.kept, form.dtype), np.empty(form.kept, form.dtype)
+        dgamma, dbeta = ndarray(form.kept, form.dtype), ndarray(form.kept, form.dtype)
         of_channels = [mean, low, rstd, dgamma, dbeta]
         if not form.flat:
             of_channels = [a.reshape(-1) for a in of_channels]
