@@ -1,22 +1,25 @@
 """How slabs of shape (G, N, C, L) are dealt out and written: bundles of neighbouring channels.
 
-Short runs of neighbouring channels are walked side by side, as one bundle, for memory gives long
-stretches faster: (32, 256, 14, 14) took twice as long by channels of 784 bytes an image. Results
-too large for the caches go past them in whole lines. Where runs are whole lines they do so as they
-are made (`is_even`); where a bundle's are together, the map of each number is taken from a row for
-the bundle (`spread`); else they are made in a buffer (`room_for`).
+Short runs of neighbouring channels are walked side by side, as one row of a bundle, for memory
+gives long stretches faster: (32, 256, 14, 14) took twice as long by channels of 784 bytes an image.
+The numbers of such a row have sums and maps of their own, so it does not matter where channels
+begin.
+Results too large for the caches go past them in whole lines: as they are made where rows or runs
+are whole lines (`is_straight`), else from a buffer (`room_for`).
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from ..compiler import kernel, walk
+import numpy as np
+
+from ..compiler import kernel, maker, walk
 from ..memory import LINE
 from .arithmetic import affine
 from .stream import CHUNK, is_large
 
-STRETCH = 1024
+STRETCH = 768
 """Neighbouring numbers that memory is asked for at least, where there are channels enough.
 
 On two cores of an Intel Xeon, forward and backward of (64, 64, 32, 32) and (32, 256, 14, 14) took
@@ -30,12 +33,14 @@ def bundle_of(x: Any) -> Any:
     """How many neighbouring channels are walked side by side, whole lines of the caches if that
     can be; it depends on the shape alone."""
     channels, length = x.shape[2], x.shape[3]
-    few = (x.shape[0] * channels + BUNDLES - 1) // BUNDLES
-    wide = min((STRETCH + length - 1) // length, few, channels)
+    few = min((x.shape[0] * channels + BUNDLES - 1) // BUNDLES, channels)
+    wide = min((STRETCH + length - 1) // length, few)
     step = 1
     while step < wide and step * length * x.itemsize % LINE:
         step *= 2
-    return max(1, wide // step * step)
+    if step > wide:
+        return step if step <= few and step * length <= 2 * STRETCH else wide
+    return wide // step * step
 
 
 @walk
@@ -60,7 +65,7 @@ def bundle_maps(
     """Rows mean, scale, offset of channels lo to hi of group k."""
     for c in range(lo, hi):
         i = k * x.shape[2] + c
-        maps[c - lo, 0], maps[c - lo, 1], maps[c - lo, 2] = affine(
+        maps[0, c - lo], maps[1, c - lo], maps[2, c - lo] = affine(
             mean, low, rstd, gamma, beta, i, i % gamma.size, x
         )
 
@@ -74,33 +79,47 @@ def is_straight(x: Any, out: Any, other: Any) -> bool:
 
 
 @walk
-def is_even(x: Any) -> bool:
-    """Whether runs are whole lines themselves."""
-    return x.shape[3] * x.itemsize % LINE == 0
+def width_of(x: Any) -> Any:
+    """Numbers of a bundle in an image where they are walked as one row, which runs shorter than a
+    line of the caches are too; else 0."""
+    wide, length = bundle_of(x), x.shape[3]
+    return wide * length if wide > 1 or length * x.itemsize < LINE else 0
 
 
-@walk
-def piece_of(x: Any) -> Any:
-    """How much of a run is written at once: all of it where several lie side by side."""
-    return x.shape[3] if bundle_of(x) > 1 else min(CHUNK, x.shape[3])
+@maker
+def rows_for(x: Any, count: Any) -> Any:
+    """Scratch: `count` rows for the numbers of a bundle, beginning at lines of the caches, as a
+    register that is loaded from two lines takes twice as long."""
+    step = LINE // x.itemsize
+    width = (width_of(x) + step - 1) // step * step
+    room = np.empty(count * width + step, x.dtype)
+    skew = -room.ctypes.data % LINE // x.itemsize
+    return room[skew : skew + count * width].reshape((count, width))
 
 
 @walk
 def room_for(x: Any, straight: Any) -> Any:
     """Elements of a buffer for large results that go past the caches in pieces, else 0."""
-    return bundle_of(x) * piece_of(x) if is_large(x) and not straight else 0
+    if straight or not is_large(x):
+        return 0
+    return max(width_of(x), min(CHUNK + LINE // x.itemsize, x.shape[3]))
 
 
 @walk
-def room_beside(x: Any, straight: Any) -> Any:
-    """Elements of a row of maps for the numbers of a bundle, where its lines are whole together."""
-    return bundle_of(x) * x.shape[3] if straight and not is_even(x) else 0
+def pieces_of(length: Any, room: Any) -> Any:
+    """How many pieces a run is written in that go through a buffer of `room`, or through none."""
+    return 1 if length <= room or not room else 1 + (length - room + CHUNK - 1) // CHUNK
 
 
 @walk
-def spread(x: Any, wide: Any, maps: Any, own: Any) -> None:
-    """The maps of a bundle's channels for each number of their runs, side by side, as `own`."""
-    length = x.shape[3]
-    for c in range(wide):
-        for i in range(maps.shape[1]):
-            own[i, c * length : (c + 1) * length] = maps[c, i]
+def piece_of(lo: Any, hi: Any, room: Any, p: Any) -> Any:
+    """(first, behind the last) number of piece p of a run; the last is not shorter than a line."""
+    last = p + 1 == pieces_of(hi - lo, room)
+    return lo + p * CHUNK, hi if last else lo + (p + 1) * CHUNK
+
+
+@kernel
+def spread(length: Any, values: Any, row: Any) -> None:
+    """The value of each channel of a bundle for all numbers of its run, side by side."""
+    for c in range(row.size // length):
+        row[c * length : (c + 1) * length] = values[c]

@@ -12,9 +12,19 @@ from numba import prange
 
 from ..compiler import driver, kernel, walk
 from .arithmetic import RELU, minus, slopes
-from .bundles import bundle_maps, bundle_of, bundles_of, is_straight, room_beside, room_for
-from .slabs_grad_map import write_grad_channels
+from .bundles import (
+    bundle_maps,
+    bundle_of,
+    bundles_of,
+    is_straight,
+    room_for,
+    rows_for,
+    spread,
+)
+from .slabs_grad_map import write_grad_bundle
+from .slabs_statistics import fold
 from .stream import SHORT
+from .tiles import RUN, share
 
 
 @kernel
@@ -90,8 +100,44 @@ def add_grad_run(
         totals[1] += q
 
 
+@kernel
+def add_two_grad(g: Any, h: Any, a: Any, b: Any, mean: Any, first: Any, second: Any) -> None:
+    """Two rows g and h, and those of x, a and b, added to the sums of their numbers."""
+    for i in range(mean.size):
+        p, q = g[i] * minus(a[i], mean[i]), h[i] * minus(b[i], mean[i])
+        first[i] += g[i] + h[i]
+        second[i] += p + q
+
+
+@kernel
+def add_gated(
+    g: Any,
+    x: Any,
+    residual: Any,
+    add: Any,
+    mean: Any,
+    scale: Any,
+    offset: Any,
+    act: Any,
+    slope: Any,
+    first: Any,
+    second: Any,
+) -> None:
+    """A row added to the sums of its numbers, h = g·act′(z) in the place of g."""
+    zero, relu, below = x.dtype.type(0), act == RELU, x.dtype.type(slope)
+    for i in range(x.size):
+        h, d = g[i], minus(x[i], mean[i])
+        if add or act:
+            z = d * scale[i] + offset[i]
+            if add:
+                z += residual[i]
+            h = h if z > zero else (zero if relu else h * below)
+        first[i] += h
+        second[i] += h * d
+
+
 @walk
-def add_bundle(
+def add_grad_together(
     g: Any,
     x: Any,
     residual: Any,
@@ -99,24 +145,65 @@ def add_bundle(
     k: Any,
     lo: Any,
     hi: Any,
+    act: Any,
+    slope: Any,
+    length: Any,
+    rows: Any,
+    totals: Any,
+) -> None:
+    """The sums of the numbers lo to hi over all images of group k, as `add_together` makes them.
+    The first three rows hold their maps, the next two are scratch."""
+    mean, scale, offset = rows[0, : hi - lo], rows[1], rows[2]
+    first, second = rows[3, : hi - lo], rows[4, : hi - lo]
+    for start in range(0, x.shape[1], RUN):
+        end = min(start + RUN, x.shape[1])
+        pairs = start if add or act else start + (end - start) // 2 * 2
+        first[:] = 0
+        second[:] = 0
+        for n in range(start, pairs, 2):
+            gs, hs, xs, ys = g[k, n, lo:hi], g[k, n + 1, lo:hi], x[k, n, lo:hi], x[k, n + 1, lo:hi]
+            add_two_grad(gs, hs, xs, ys, mean, first, second)
+        for n in range(pairs, end):
+            gs, xs, rs = g[k, n, lo:hi], x[k, n, lo:hi], residual[k, n, lo:hi]
+            add_gated(gs, xs, rs, add, mean, scale, offset, act, slope, first, second)
+        fold(first, second, length, totals, start)
+
+
+@walk
+def add_grad_bundle(
+    g: Any,
+    x: Any,
+    residual: Any,
+    add: Any,
+    k: Any,
+    lo: Any,
+    hi: Any,
+    length: Any,
     maps: Any,
     act: Any,
     slope: Any,
     totals: Any,
+    rows: Any,
 ) -> None:
-    """The sums of channels lo to hi of group k."""
-    for n in range(x.shape[1]):
-        for c in range(lo, hi):
-            gs, xs, rs, own = g[k, n, c], x[k, n, c], residual[k, n, c], totals[c - lo]
-            add_grad_run(gs, xs, rs, add, maps[c - lo], act, slope, own)
+    """The sums of channels lo to hi of group k. Of `rows` the first three become their maps; the
+    others are scratch."""
+    first, last = lo * length, hi * length
+    if rows.size:
+        for i in range(3):
+            spread(length, maps[i], rows[i, : last - first])
+        add_grad_together(g, x, residual, add, k, first, last, act, slope, length, rows, totals)
+    else:
+        totals[:] = 0
+        for n in range(x.shape[1]):
+            gs, xs, rs = g[k, n, first:last], x[k, n, first:last], residual[k, n, first:last]
+            add_grad_run(gs, xs, rs, add, maps[:, 0], act, slope, totals[:, 0])
 
 
 @kernel
 def finish_bundle(
-    x: Any,
-    k: Any,
-    lo: Any,
-    hi: Any,
+    n: Any,
+    i: Any,
+    wide: Any,
     totals: Any,
     low: Any,
     rstd: Any,
@@ -126,25 +213,21 @@ def finish_bundle(
     dbeta: Any,
     terms: Any,
 ) -> None:
-    """dgamma, dbeta and the factors of dx of channels lo to hi of group k."""
-    for c in range(lo, hi):
-        i, s0 = k * x.shape[2] + c, totals[c - lo, 0]
-        s1 = totals[c - lo, 1] - low[i] * s0
-        dgamma[i] = s1 * rstd[i]
-        dbeta[i] = s0
-        terms[c - lo, 0], terms[c - lo, 1], terms[c - lo, 2] = slopes(
-            low[i],
-            rstd[i],
-            gamma[i % gamma.size],
-            s0,
-            s1,
-            x.shape[1] * x.shape[3],
-            center,
+    """dgamma, dbeta and the factors of dx of statistics i to i + wide, of n numbers each."""
+    for c in range(wide):
+        s0 = totals[0, c]
+        s1 = totals[1, c] - low[i + c] * s0
+        dgamma[i + c] = s1 * rstd[i + c]
+        dbeta[i + c] = s0
+        scale = gamma[(i + c) % gamma.size]
+        terms[0, c], terms[1, c], terms[2, c] = slopes(
+            low[i + c], rstd[i + c], scale, s0, s1, n, center
         )
 
 
 @driver
 def backward(
+    workers: Any,
     g: Any,
     x: Any,
     residual: Any,
@@ -163,39 +246,50 @@ def backward(
     slope: Any,
 ) -> None:
     """dx, and dgamma and dbeta of every slab; if `add`, h = g·act′(z) as well."""
-    wide, count = bundle_of(x), bundles_of(x)
-    flat = x.shape[0], x.shape[1], x.shape[2] * x.shape[3]
-    pulled, xs, rs, out = g.reshape(flat), x.reshape(flat), residual.reshape(flat), dx.reshape(flat)
-    kept = h.reshape(flat) if add else out
-    straight = is_straight(x, out, kept)
-    for t in prange(x.shape[0] * count):
-        k, lo = t // count, t % count * wide
-        hi = min(lo + wide, x.shape[2])
-        maps, terms = np.empty((wide, 3), x.dtype), np.empty((wide, 3), x.dtype)
-        totals = np.zeros((wide, 2), np.float64)
-        bundle_maps(x, k, lo, hi, mean, low, rstd, gamma, beta, maps)
-        add_bundle(g, x, residual, add, k, lo, hi, maps, act, slope, totals)
-        finish_bundle(x, k, lo, hi, totals, low, rstd, gamma, center, dgamma, dbeta, terms)
+    wide, count, length = bundle_of(x), bundles_of(x), x.shape[3]
+    flat = x.shape[0], x.shape[1], x.shape[2] * length
+    gs, xs, rs, out = g.reshape(flat), x.reshape(flat), residual.reshape(flat), dx.reshape(flat)
+    hs = h.reshape(flat) if add else out
+    straight = is_straight(x, out, hs)
+    for w in prange(workers):
+        maps, terms = np.empty((3, wide), x.dtype), np.empty((3, wide), x.dtype)
+        totals, rows = np.empty((2, wide), np.float64), rows_for(x, 6)
         buffer = np.empty((2, room_for(x, straight)), x.dtype)
-        own = np.empty((6, room_beside(x, straight)), x.dtype)
-        write_grad_channels(
-            g,
-            x,
-            k,
-            lo,
-            hi,
-            residual,
-            add,
-            pulled,
-            xs,
-            rs,
-            kept,
-            out,
-            maps,
-            terms,
-            act,
-            slope,
-            straight,
-            buffer,
-            own,
-        )
+        first, last = share(x.shape[0] * count, workers, w)
+        for t in range(first, last):
+            k, lo = t // count, t % count * wide
+            hi, i = min(lo + wide, x.shape[2]), k * x.shape[2] + lo
+            bundle_maps(x, k, lo, hi, mean, low, rstd, gamma, beta, maps)
+            add_grad_bundle(gs, xs, rs, add, k, lo, hi, length, maps, act, slope, totals, rows)
+            finish_bundle(
+                x.shape[1] * length,
+                i,
+                hi - lo,
+                totals,
+                low,
+                rstd,
+                gamma,
+                center,
+                dgamma,
+                dbeta,
+                terms,
+            )
+            write_grad_bundle(
+                gs,
+                xs,
+                k,
+                lo,
+                hi,
+                length,
+                rs,
+                add,
+                hs,
+                out,
+                maps,
+                terms,
+                rows,
+                act,
+                slope,
+                straight,
+                buffer,
+            )

@@ -8,7 +8,7 @@ from ..compiler import kernel, strict, walk
 from ..lanes import filled_line, line, multiply_add, store, stream, where_positive
 from ..memory import LINE
 from .arithmetic import RELU, minus
-from .bundles import piece_of, spread
+from .bundles import piece_of, pieces_of, spread
 from .stream import move_out, settle
 
 
@@ -52,6 +52,77 @@ def write_grad_lines(
             store(dx, i, value)
 
 
+@walk
+def write_grad_alone(
+    g: Any,
+    x: Any,
+    k: Any,
+    lo: Any,
+    hi: Any,
+    residual: Any,
+    add: Any,
+    h: Any,
+    dx: Any,
+    maps: Any,
+    terms: Any,
+    act: Any,
+    slope: Any,
+    straight: Any,
+    buffer: Any,
+) -> None:
+    """dx, and h if `add`, of one channel as `slabs_map.write_alone` writes y."""
+    room = buffer.shape[1]
+    for m in range(x.shape[1]):
+        n = x.shape[1] - 1 - m
+        for p in range(pieces_of(hi - lo, room)):
+            start, end = piece_of(lo, hi, room, p)
+            gs, xs, rs = g[k, n, start:end], x[k, n, start:end], residual[k, n, start:end]
+            kept, out = h[k, n, start:end], dx[k, n, start:end]
+            gates = buffer[1, : end - start] if room else kept
+            target = buffer[0, : end - start] if room else out
+            write_grad_lines(gs, xs, rs, add, gates, target, maps, terms, act, slope, straight)
+            if room:
+                move_out(target, out)
+                if add:
+                    move_out(gates, kept)
+
+
+@strict
+def write_grad_row_lines(
+    g: Any,
+    x: Any,
+    residual: Any,
+    add: Any,
+    h: Any,
+    dx: Any,
+    rows: Any,
+    act: Any,
+    slope: Any,
+    past: Any,
+) -> None:
+    """`write_grad_lines` of a row of a bundle, whose numbers have maps of their own."""
+    leaky, zero, below = filled_line(x, act != RELU), filled_line(x, 0.0), filled_line(x, slope)
+    step = LINE // x.itemsize
+    for start in range(0, x.size, step):
+        i = min(start, x.size - step)
+        passed, d = line(g, i), line(x, i) - line(rows[0], i)
+        if add or act:
+            z = multiply_add(d, line(rows[1], i), line(rows[2], i))
+            if add:
+                z = z + line(residual, i)
+            passed = where_positive(z, passed, where_positive(leaky, passed * below, zero))
+        rest = multiply_add(line(rows[4], i), d, line(rows[5], i))
+        value = multiply_add(line(rows[3], i), passed, rest)
+        if past:
+            if add:
+                stream(h, i, passed)
+            stream(dx, i, value)
+        else:
+            if add:
+                store(h, i, passed)
+            store(dx, i, value)
+
+
 @kernel
 def write_grad_few(
     g: Any,
@@ -60,72 +131,57 @@ def write_grad_few(
     add: Any,
     h: Any,
     dx: Any,
-    maps: Any,
-    terms: Any,
+    rows: Any,
     act: Any,
     slope: Any,
 ) -> None:
     """The same of fewer numbers than a line has."""
     zero, below = x.dtype.type(0), x.dtype.type(slope)
     for i in range(x.size):
-        passed, d = g[i], minus(x[i], maps[0])
+        passed, d = g[i], minus(x[i], rows[0, i])
         if add or act:
-            z = d * maps[1] + maps[2]
+            z = d * rows[1, i] + rows[2, i]
             if add:
                 z += residual[i]
             passed = passed if z > zero else (zero if act == RELU else passed * below)
         if add:
             h[i] = passed
-        dx[i] = terms[0] * passed + (terms[1] * d + terms[2])
+        dx[i] = rows[3, i] * passed + (rows[4, i] * d + rows[5, i])
 
 
 @walk
-def write_grad_run(
+def write_grad_together(
     g: Any,
     x: Any,
+    k: Any,
+    lo: Any,
+    hi: Any,
     residual: Any,
     add: Any,
     h: Any,
     dx: Any,
-    maps: Any,
-    terms: Any,
+    rows: Any,
     act: Any,
     slope: Any,
-    past: Any,
+    straight: Any,
+    buffer: Any,
 ) -> None:
-    """dx of a part of a run; h if `add`."""
-    if x.size * x.itemsize < LINE:
-        write_grad_few(g, x, residual, add, h, dx, maps, terms, act, slope)
-    else:
-        write_grad_lines(g, x, residual, add, h, dx, maps, terms, act, slope, past)
-
-
-@strict
-def write_grad_side_by_side(
-    g: Any,
-    x: Any,
-    residual: Any,
-    add: Any,
-    h: Any,
-    dx: Any,
-    maps: Any,
-    terms: Any,
-    act: Any,
-    slope: Any,
-) -> None:
-    """dx, and h if `add`, as `slabs_map.write_side_by_side` writes y."""
-    leaky, zero, below = filled_line(x, act != RELU), filled_line(x, 0.0), filled_line(x, slope)
-    for i in range(0, x.size, LINE // x.itemsize):
-        passed, d = line(g, i), line(x, i) - line(maps[0], i)
-        if add or act:
-            z = multiply_add(d, line(maps[1], i), line(maps[2], i))
+    """The same of several channels."""
+    room = buffer.shape[1]
+    for m in range(x.shape[1]):
+        n = x.shape[1] - 1 - m
+        gs, xs, rs = g[k, n, lo:hi], x[k, n, lo:hi], residual[k, n, lo:hi]
+        kept, out = h[k, n, lo:hi], dx[k, n, lo:hi]
+        gates = buffer[1, : hi - lo] if room else kept
+        target = buffer[0, : hi - lo] if room else out
+        if (hi - lo) * x.itemsize < LINE:
+            write_grad_few(gs, xs, rs, add, gates, target, rows, act, slope)
+        else:
+            write_grad_row_lines(gs, xs, rs, add, gates, target, rows, act, slope, straight)
+        if room:
+            move_out(target, out)
             if add:
-                z = z + line(residual, i)
-            passed = where_positive(z, passed, where_positive(leaky, passed * below, zero))
-        if add:
-            stream(h, i, passed)
-        rest = multiply_add(line(terms[1], i), d, line(terms[2], i))
-        stream(dx, i, multiply_add(line(terms[0], i), passed, rest))
+                move_out(gates, kept)
 
 
 @walk
@@ -135,82 +191,58 @@ def write_grad_bundle(
     k: Any,
     lo: Any,
     hi: Any,
+    length: Any,
     residual: Any,
     add: Any,
     h: Any,
     dx: Any,
     maps: Any,
     terms: Any,
+    rows: Any,
     act: Any,
     slope: Any,
     straight: Any,
     buffer: Any,
 ) -> None:
-    """dx, and h if `add`, of channels lo to hi of group k as `slabs_map.write_bundle` writes y."""
-    length, past = x.shape[3], buffer.size > 0
-    step = length if straight else piece_of(x)
-    for m in range(x.shape[1]):
-        n = x.shape[1] - 1 - m
-        for start in range(0, length, step):
-            size = min(step, length - start)
-            first, last = lo * length + start, (hi - 1) * length + start + size
-            out, kept = dx[k, n, first:last], h[k, n, first:last]
-            target = buffer[0, : out.size] if past else out
-            gates = buffer[1, : out.size] if past else kept
-            for c in range(lo, hi):
-                at, end = c - lo, start + size
-                gs, xs, rs = (
-                    g[k, n, c, start:end],
-                    x[k, n, c, start:end],
-                    residual[k, n, c, start:end],
-                )
-                hs = gates[at * size : (at + 1) * size]
-                part = target[at * size : (at + 1) * size]
-                write_grad_run(gs, xs, rs, add, hs, part, maps[at], terms[at], act, slope, straight)
-            if past:
-                move_out(target, out)
-                if add:
-                    move_out(gates, kept)
-    if past or straight:
-        settle()
-
-
-@walk
-def write_grad_channels(
-    g: Any,
-    x: Any,
-    k: Any,
-    lo: Any,
-    hi: Any,
-    residual: Any,
-    add: Any,
-    pulled: Any,
-    flat: Any,
-    added: Any,
-    h: Any,
-    dx: Any,
-    maps: Any,
-    terms: Any,
-    act: Any,
-    slope: Any,
-    straight: Any,
-    buffer: Any,
-    own: Any,
-) -> None:
-    """dx, and h if `add`, of channels lo to hi of group k. `pulled`, `flat`, `added`, h and dx are
-    (G, N, C·L), the first three g, x and the residual; `buffer` and `own` are scratch."""
-    if own.size == 0:
-        write_grad_bundle(
-            g, x, k, lo, hi, residual, add, h, dx, maps, terms, act, slope, straight, buffer
+    """dx, and h if `add`, of channels lo to hi of group k; arrays like x are (G, N, C·L), rows and
+    buffer scratch, the first three rows those of the maps."""
+    first, last = lo * length, hi * length
+    if rows.size:
+        for i in range(3):
+            spread(length, terms[i], rows[3 + i, : last - first])
+        write_grad_together(
+            g,
+            x,
+            k,
+            first,
+            last,
+            residual,
+            add,
+            h,
+            dx,
+            rows,
+            act,
+            slope,
+            straight,
+            buffer,
         )
-        return
-    first, last = lo * x.shape[3], hi * x.shape[3]
-    own_maps, own_terms = own[:3], own[3:]
-    spread(x, hi - lo, maps, own_maps)
-    spread(x, hi - lo, terms, own_terms)
-    for m in range(x.shape[1]):
-        n = x.shape[1] - 1 - m
-        gs, xs, rs = pulled[k, n, first:last], flat[k, n, first:last], added[k, n, first:last]
-        hs, out = h[k, n, first:last], dx[k, n, first:last]
-        write_grad_side_by_side(gs, xs, rs, add, hs, out, own_maps, own_terms, act, slope)
-    settle()
+    else:
+        write_grad_alone(
+            g,
+            x,
+            k,
+            first,
+            last,
+            residual,
+            add,
+            h,
+            dx,
+            maps[:, 0],
+            terms[:, 0],
+            act,
+            slope,
+            straight,
+            buffer,
+        )
+    if straight or buffer.size:
+        settle()
