@@ -3,9 +3,8 @@
 Short runs of neighbouring channels are walked side by side, as one row of a bundle, for memory
 gives long stretches faster: (32, 256, 14, 14) took twice as long by channels of 784 bytes an image.
 The numbers of such a row have sums and maps of their own, so it does not matter where channels
-begin.
-Results too large for the caches go past them in whole lines: as they are made where rows or runs
-are whole lines (`is_straight`), else from a buffer (`room_for`).
+begin. Results too large for the caches go past them in whole lines: as they are made where rows or
+runs are whole lines (`is_straight`), else from a buffer (`room_for`).
 """
 
 from __future__ import annotations
