@@ -28,7 +28,7 @@ from ..lanes import (
 from .arithmetic import RELU, affine, minus
 from .estimate import move
 from .rows_statistics import add_strips, add_to, finish, first_shift, merge, move_shift
-from .stream import settle
+from .stream import is_large, settle
 from .tiles import column, goes_past, run_of, runs_of, share, strips_of, tiles_of
 
 
@@ -198,8 +198,6 @@ def write_strip(
     for i in range(runs_of(x.shape[0], strips, t)):
         lo, hi = run_of(x.shape[0], strips, t, i)
         write_run(x[lo:hi], maps, residual[lo:hi], add, y[lo:hi], act, slope, past)
-    if past:
-        settle()
 
 
 @walk
@@ -221,6 +219,7 @@ def write_strips(
     for i in range(last - first):
         t = last - 1 - i
         write_strip(x[k], t, strips, maps, residual[k], add, y[k], act, slope)
+    settle(is_large(y[k]))
 
 
 @driver

@@ -7,7 +7,7 @@ from typing import Any
 from ..compiler import kernel, strict, walk
 from ..lanes import filled, load, multiply_add, store, stream, where_positive
 from .arithmetic import RELU, minus
-from .stream import settle
+from .stream import is_large, settle
 from .tiles import column, goes_past, run_of, runs_of, share, tiles_of
 
 
@@ -86,8 +86,6 @@ def write_grad_strip(
     for i in range(runs_of(x.shape[0], strips, t)):
         lo, hi = run_of(x.shape[0], strips, t, i)
         write_grad_run(g[lo:hi], x[lo:hi], maps, terms, act, slope, row, dx[lo:hi], past)
-    if past:
-        settle()
 
 
 @walk
@@ -110,3 +108,4 @@ def write_grad_strips(
     for i in range(last - first):
         t = last - 1 - i
         write_grad_strip(g[k], x[k], t, strips, maps, terms, act, slope, row, dx[k])
+    settle(is_large(dx[k]))

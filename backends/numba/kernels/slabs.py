@@ -19,6 +19,7 @@ from .bundles import bundle_maps, bundle_of, bundles_of, is_straight, room_for, 
 from .estimate import move
 from .slabs_map import write_bundle
 from .slabs_statistics import bundle_statistics
+from .stream import is_large, settle
 from .tiles import share
 
 
@@ -66,6 +67,7 @@ def forward(
             write_bundle(
                 xs, k, lo, hi, length, rs, add, out, maps, rows, act, slope, straight, buffer
             )
+        settle(is_large(x))
     return track == 0 or move(
         old_mean, old_var, stats[0], stats[2], factor, rate, new_mean, new_var, tracked, counted
     )
@@ -117,3 +119,4 @@ def write(
             write_bundle(
                 xs, k, lo, hi, length, rs, add, out, maps, rows, act, slope, straight, buffer
             )
+        settle(is_large(x))

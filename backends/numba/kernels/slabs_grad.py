@@ -23,7 +23,7 @@ from .bundles import (
 )
 from .slabs_grad_map import write_grad_bundle
 from .slabs_statistics import fold
-from .stream import SHORT
+from .stream import SHORT, is_large, settle
 from .tiles import RUN, share
 
 
@@ -293,3 +293,4 @@ def backward(
                 straight,
                 buffer,
             )
+        settle(is_large(x))

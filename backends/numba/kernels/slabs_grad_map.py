@@ -9,7 +9,7 @@ from ..lanes import filled_line, line, multiply_add, store, stream, where_positi
 from ..memory import LINE
 from .arithmetic import RELU, minus
 from .bundles import piece_of, pieces_of, spread
-from .stream import move_out, settle
+from .stream import move_out
 
 
 @strict
@@ -244,5 +244,3 @@ def write_grad_bundle(
             straight,
             buffer,
         )
-    if straight or buffer.size:
-        settle()

@@ -19,7 +19,7 @@ from .arithmetic import RELU
 from .bundles import piece_of, pieces_of, spread
 from .rows import activate, write_row
 from .rows_statistics import add_to
-from .stream import move_out, settle
+from .stream import move_out
 
 
 @strict
@@ -176,5 +176,3 @@ def write_bundle(
             straight,
             buffer,
         )
-    if straight or buffer.size:
-        settle()

@@ -81,12 +81,16 @@ def _copy(buffer: Any, out: Any) -> None:
     out[:] = buffer[: out.size]
 
 
-def _settle() -> None:
-    """After the last store of a thread: make it visible to others."""
-    fence()
+def _settle(past: Any) -> None:
+    """After the last store of a thread, if they went past the caches: make them visible to others.
+
+    Not before: the thread waits until all of them have arrived in memory.
+    """
+    if past:
+        fence()
 
 
-def _nothing() -> None:
+def _nothing(past: Any) -> None:
     """What `settle` does, for the interpreter."""
 
 
