@@ -62,9 +62,7 @@ def write_alone(
     residual: Any,
     add: Any,
     y: Any,
-    mean: Any,
-    scale: Any,
-    offset: Any,
+    maps: Any,
     act: Any,
     slope: Any,
     straight: Any,
@@ -77,7 +75,7 @@ def write_alone(
             start, end = piece_of(lo, hi, buffer.size, p)
             xs, rs, out = x[k, n, start:end], residual[k, n, start:end], y[k, n, start:end]
             target = buffer[: end - start] if buffer.size else out
-            write_lines(xs, target, mean, scale, offset, rs, add, act, slope, straight)
+            write_lines(xs, target, maps[0], maps[1], maps[2], rs, add, act, slope, straight)
             if buffer.size:
                 move_out(target, out)
 
@@ -159,20 +157,5 @@ def write_bundle(
             spread(length, maps[i], rows[i, : last - first])
         write_together(x, k, first, last, residual, add, y, rows, act, slope, straight, buffer)
     else:
-        mean, scale, offset = maps[0, 0], maps[1, 0], maps[2, 0]
-        write_alone(
-            x,
-            k,
-            first,
-            last,
-            residual,
-            add,
-            y,
-            mean,
-            scale,
-            offset,
-            act,
-            slope,
-            straight,
-            buffer,
-        )
+        own = maps[:, 0]
+        write_alone(x, k, first, last, residual, add, y, own, act, slope, straight, buffer)

@@ -19,9 +19,6 @@ from .rows_statistics import add_row
 from .stream import CHUNK, SHORT
 from .tiles import RUN
 
-FOUR = 4
-"""Images that are added to each other before they are added to the sums."""
-
 
 @kernel
 def sums(row: Any, shift: Any) -> Any:
@@ -45,7 +42,7 @@ def add_run(row: Any, shift: Any, totals: Any, c: Any) -> None:
 
 @kernel
 def add_four(a: Any, b: Any, c: Any, d: Any, shift: Any, first: Any, second: Any) -> None:
-    """Four rows added to the sums of their numbers."""
+    """Four rows added to each other, and then to the sums of their numbers."""
     for i in range(shift.size):
         p, q = minus(a[i], shift[i]), minus(b[i], shift[i])
         r, s = minus(c[i], shift[i]), minus(d[i], shift[i])
@@ -82,10 +79,10 @@ def add_together(
     `second` are scratch: those of each number over a few images, in the dtype of x."""
     for start in range(0, x.shape[1], RUN):
         end = min(start + RUN, x.shape[1])
-        fours = start + (end - start) // FOUR * FOUR
+        fours = start + (end - start) // 4 * 4
         first[:] = 0
         second[:] = 0
-        for n in range(start, fours, FOUR):
+        for n in range(start, fours, 4):
             a, b, c, d = x[k, n, lo:hi], x[k, n + 1, lo:hi], x[k, n + 2, lo:hi], x[k, n + 3, lo:hi]
             add_four(a, b, c, d, shift, first, second)
         for n in range(fours, end):
@@ -101,33 +98,6 @@ def first_shift(row: Any, center: Any) -> Any:
         for i in range(n):
             total += row[i]
     return row.dtype.type(total / n)
-
-
-@walk
-def add_bundle(
-    x: Any,
-    k: Any,
-    lo: Any,
-    hi: Any,
-    length: Any,
-    center: Any,
-    shifts: Any,
-    totals: Any,
-    rows: Any,
-) -> None:
-    """The sums of channels lo to hi of group k about shifts, which are found here."""
-    first, last = lo * length, hi * length
-    for c in range(hi - lo):
-        shifts[c] = first_shift(x[k, 0, first + c * length : first + (c + 1) * length], center)
-    if rows.size:
-        width = last - first
-        shift, sums, squares = rows[0, :width], rows[1, :width], rows[2, :width]
-        spread(length, shifts, shift)
-        add_together(x, k, first, last, length, shift, sums, squares, totals)
-    else:
-        totals[:] = 0
-        for n in range(x.shape[1]):
-            add_run(x[k, n, first:last], shifts[0], totals, 0)
 
 
 @kernel
@@ -175,5 +145,16 @@ def bundle_statistics(
 ) -> None:
     """Mean, low, var, rstd of channels lo to hi of group k; x is (G, N, C·L), and what follows
     `stats` is scratch."""
-    add_bundle(x, k, lo, hi, length, center, shifts, totals, rows)
+    first, last = lo * length, hi * length
+    for c in range(hi - lo):
+        shifts[c] = first_shift(x[k, 0, first + c * length : first + (c + 1) * length], center)
+    if rows.size:
+        width = last - first
+        shift, sums, squares = rows[0, :width], rows[1, :width], rows[2, :width]
+        spread(length, shifts, shift)
+        add_together(x, k, first, last, length, shift, sums, squares, totals)
+    else:
+        totals[:] = 0
+        for n in range(x.shape[1]):
+            add_run(x[k, n, first:last], shifts[0], totals, 0)
     finish(x, k, lo, hi, length, center, eps, stats, shifts, totals)

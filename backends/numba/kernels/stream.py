@@ -23,7 +23,7 @@ from ..compiler import COMPILED, kernel
 LARGE = 1 << 22
 """Bytes of a result from which on it is not kept in the caches."""
 CHUNK = 1024
-"""Elements of the buffer."""
+"""Elements of a piece that is made in a buffer."""
 SHORT = 256
 """Terms of a sum in the dtype of x: a dozen for each lane of a vector, of the narrow ones too."""
 STEP = 64
