@@ -10,8 +10,9 @@ does, and the second little. So arrays and views are made by one function here, 
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,7 @@ from numpy import ndarray
 from tinygrad_bn.backend.normalization_plan import NormalizationPlan
 
 from .kernels import rows, rows_grad, slabs, slabs_grad
-from .memory import LEAST, Shelf, shelf_of
+from .memory import LEAST, PAGE, Shelf, shelf_of
 from .vectors import STAT
 
 _MISSING = {"RK": 1, "KRK": 0, "R": 3, "KR": 2, "RKR": 1, "KRKR": 0}
@@ -33,6 +34,8 @@ WIDE = 64
 """Numbers of a row from which on it is not widened: a tile of `lanes`."""
 STRIDE = 256
 """Numbers of a row, multiples of which are a multiple of a quarter of a page."""
+RESULTS, GRADIENT = (PAGE // 4, PAGE // 2), PAGE // 4 * 3
+"""Places within a page; data of the user's and what other operations make begin at a page."""
 FEW = 64
 """Rows that are left as they are."""
 MANY = 1024
@@ -61,6 +64,7 @@ class Form:
         size: how many elements.
         strided: whether rows are a multiple of STRIDE, so that one column has few places
             within pages.
+        places: for results, in turn: what one layer makes is what the next is given.
         kept: the shape of the statistics.
         flat: whether they are vectors.
         eps: the plan's, rounded to `dtype`.
@@ -81,6 +85,7 @@ class Form:
     parameters: int
     size: int
     strided: bool
+    places: Iterator[int]
     kept: tuple[int, ...]
     flat: bool
     eps: float
@@ -99,11 +104,12 @@ class Form:
             a = np.array(a, dtype, order="C")
         return ndarray(self.shape, dtype, a)
 
-    def empty(self, *apart: Any) -> tuple[Any, Any]:
-        """A new array like x in `dtype`, and how kernels see it; see `memory.empty`."""
+    def empty(self, place: int = 0) -> tuple[Any, Any]:
+        """A new array like x in `dtype`, and how kernels see it; `place` is where it begins in a
+        page if it matters (see `memory`): one of `places`, or GRADIENT."""
         memory = None
         if self.shelf is not None:
-            memory = self.shelf.lease(self.nbytes, apart if self.strided else ())
+            memory = self.shelf.lease(self.nbytes, place if self.strided else 0)
         dense = ndarray(self.dense, self.dtype, memory)
         seen = ndarray(self.shape, self.dtype, dense if memory is None else memory)
         return dense if self.whole else dense.transpose(self.inverse), seen
@@ -166,6 +172,7 @@ def _new_form(
     width, size = math.prod([shape[a] for a in plan.param_axis]), math.prod(shape)
     nbytes = size * dtype.itemsize
     forward, backward = _KERNELS[labels in _ROWS]
+    work = size // 2 if labels in _ROWS else size  # threads of rows meet, which has to pay as well
     return Form(
         axes,
         inverse,
@@ -180,14 +187,15 @@ def _new_form(
         width,
         size,
         labels in _ROWS and seen[2] % STRIDE == 0,
+        itertools.cycle(RESULTS),
         kept,
         len(kept) == 1,
         float(dtype.type(plan.eps)),
         int(plan.center),
         _ACTIVATION[plan.activation],
         plan.slope,
-        forward.for_work(size),
-        backward.for_work(size),
+        forward.for_work(work),
+        backward.for_work(work),
     )
 
 

@@ -3,9 +3,9 @@
 A fresh large array costs more than filling it: the operating system maps and clears every page at
 its first touch, and takes it back when the array is freed. A training step asks for the same sizes
 again and again, so blocks are kept here, up to `LIMIT` bytes that nobody uses. They begin at a
-cache line, which halves the number of lines that a vector store touches, and at another place
-within a page than what the result is made from: a processor takes a load for one of what was just
-stored where the last twelve bits of their addresses agree, and waits. Rows of 4 KiB that lay so
+page, which halves the number of lines that a vector store touches, or at a place within one: a
+processor takes a load for one of what was just stored where the last twelve bits of their addresses
+agree, and waits. On two cores of an AMD EPYC, rows of 4 KiB that lay as what they were made from
 took a map of (1024, 1024) twice as long.
 
 An array from here is an ordinary `numpy.ndarray` over a `Lease`, which puts its `Block` back on its
@@ -16,7 +16,6 @@ kept is put right whenever a block is made.
 
 from __future__ import annotations
 
-import ctypes
 import math
 from typing import Any
 
@@ -28,9 +27,6 @@ LIMIT = 1 << 30
 """Bytes of unused blocks that are kept."""
 LINE = 64
 PAGE = 1 << 12
-STAGGER = PAGE // 4
-"""Arrays begin at multiples of this within a page: one of four places is free beside two inputs."""
-
 _BYTE = np.dtype(np.uint8)
 
 
@@ -87,28 +83,21 @@ class Shelf:
         self.blocks: list[Block] = []
         self.wanted = True
 
-    def lease(self, nbytes: int, apart: tuple[Any, ...] = ()) -> Lease:
-        """Memory for an array of `nbytes`; `apart` as for `empty`."""
+    def lease(self, nbytes: int, place: int = 0) -> Lease:
+        """Memory for an array of `nbytes` that begins at a place, a multiple of LINE, in a page."""
         self.wanted = True
         try:
             block = self.blocks.pop()
             _store.kept -= self.size
         except IndexError:
             block = _new_block(self)
-        block.place = place = _place(apart) if apart else 0
         return Lease(nbytes, _BYTE, block, place)
 
 
 class Block(np.ndarray):
-    """Owns memory, from the beginning of a page on.
-
-    Attributes:
-        shelf: where it waits.
-        place: where in a page the array begins that uses it.
-    """
+    """Owns memory, from the beginning of a page on, and knows the shelf where it waits."""
 
     shelf: Shelf
-    place: int
 
 
 class Lease(np.ndarray):
@@ -125,16 +114,12 @@ class Lease(np.ndarray):
                 store.trim()
 
 
-def empty(shape: tuple[int, ...], dtype: Any, apart: tuple[Any, ...] = ()) -> Any:
-    """An array with any contents, as `numpy.empty` gives; `dtype` is a NumPy dtype.
-
-    `apart` are C-contiguous, writable arrays, at most three, that will be read while this one is
-    written.
-    """
+def empty(shape: tuple[int, ...], dtype: Any) -> Any:
+    """An array with any contents, as `numpy.empty` gives; `dtype` is a NumPy dtype."""
     nbytes = math.prod(shape) * dtype.itemsize
     if nbytes < LEAST:
         return np.empty(shape, dtype)
-    return np.ndarray(shape, dtype, shelf_of(nbytes).lease(nbytes, apart))
+    return np.ndarray(shape, dtype, shelf_of(nbytes).lease(nbytes))
 
 
 def shelf_of(nbytes: int) -> Shelf:
@@ -164,31 +149,6 @@ def _new_block(shelf: Shelf) -> Block:
     if _store.count() > _store.limit:
         _store.trim()
     memory = np.empty(shelf.size + 2 * PAGE, _BYTE)
-    block = memory[-_address(memory) % PAGE :].view(Block)
+    block = memory[-memory.ctypes.data % PAGE :].view(Block)
     block.shelf = shelf
     return block
-
-
-def _address(array: Any) -> int:
-    """Of the first byte of a C-contiguous, writable array, in a third of the time that
-    `array.ctypes.data` takes."""
-    return ctypes.addressof(ctypes.c_char.from_buffer(array))
-
-
-def _begin(array: Any) -> int:
-    """Where in a page an array begins."""
-    owner: Any = array.base
-    lease: Any = owner if type(owner) is Lease else getattr(owner, "base", None)
-    if type(lease) is Lease and lease.size == array.nbytes:  # all of it
-        block: Any = lease.base
-        return block.place
-    return _address(array) & PAGE - 1
-
-
-def _place(apart: tuple[Any, ...]) -> int:
-    """Where in a page an array begins that is to be apart from others."""
-    taken = [(_begin(a) + STAGGER // 2 & PAGE - 1) // STAGGER for a in apart]
-    place = 0
-    while place in taken:
-        place += 1
-    return place * STAGGER

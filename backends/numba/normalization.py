@@ -14,7 +14,7 @@ from numpy import ndarray
 from tinygrad_bn.backend.normalization_plan import NormalizationPlan
 
 from .kernels import estimate, rows, second, slabs
-from .layout import Form, form_of
+from .layout import GRADIENT, Form, form_of
 from .vectors import constant, flat, pair
 from .weighted import WeightedNormalization
 
@@ -80,7 +80,7 @@ class NumbaNormalization(WeightedNormalization):
         """y, the four statistics, and whether the estimate was moved."""
         seen = form.view(x)
         added = seen if residual is None else form.view(residual)
-        y, out = form.empty(seen, added)
+        y, out = form.empty(next(form.places))
         found = ndarray((4, *form.kept), form.dtype)
         stats = found if form.flat else found.reshape(4, -1)
         if estimate is None:
@@ -138,7 +138,7 @@ class NumbaNormalization(WeightedNormalization):
         dtype, n = form.dtype, form.parameters
         seen = form.view(x)
         added = seen if residual is None else form.view(residual)
-        y, out = form.empty(seen, added)
+        y, out = form.empty(next(form.places))
         rstd = flat(self._rstd(var, plan.eps), n, 1.0, dtype)
         kernels = rows if form.rows else slabs
         kernels.write(
@@ -218,11 +218,11 @@ class NumbaNormalization(WeightedNormalization):
         seen, cotangent = form.view(x), form.view(g)
         added, h, gates = seen, None, seen
         if residual is None:
-            dx, out = form.empty(seen, cotangent)
+            dx, out = form.empty(GRADIENT)
         else:
             added = form.view(residual)
-            h, gates = form.empty(seen, cotangent, added)
-            dx, out = form.empty(seen, gates)
+            h, gates = form.empty(next(form.places))
+            dx, out = form.empty(GRADIENT)
         dgamma, dbeta = ndarray(form.kept, form.dtype), ndarray(form.kept, form.dtype)
         of_channels = [mean, low, rstd, dgamma, dbeta]
         if not form.flat:
@@ -273,7 +273,7 @@ class NumbaNormalization(WeightedNormalization):
                 u, v, t, g, x, mean, low, rstd, gamma, beta, weights, count, plan=plan
             )
         dtype, n = form.dtype, form.parameters
-        (dg, dg_seen), (dx, dx_seen) = form.empty(), form.empty()
+        (dg, dg_seen), (dx, dx_seen) = form.empty(next(form.places)), form.empty(GRADIENT)
         dgamma = np.empty(mean.shape, dtype)
         second.second(
             x.size * 2,
