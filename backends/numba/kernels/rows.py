@@ -2,7 +2,8 @@
 
 A row of W numbers is one or more rows of C neighbouring channels; G is 1 for batch norm, the number
 of groups for ghost batches, which have statistics of their own and share gamma and beta: statistic
-i has the parameters i mod their number. How rows are dealt to threads and walked: `tiles`.
+i has the parameters i mod their number. How rows are dealt to threads and walked: `tiles`; how one
+parallel loop has both sums and map: `meeting`.
 
 Results too large for the caches are written past them. On two cores of an AMD EPYC forward and
 backward of (65536, 64) took 3.3 ms with sums in memory and ordinary stores, and takes 2.3 ms.
@@ -27,49 +28,38 @@ from ..lanes import (
 )
 from .arithmetic import RELU, affine, minus
 from .estimate import move
-from .rows_statistics import add_strips, add_to, finish, first_shift, merge, move_shift
+from .meeting import back, board_for, claim
+from .rows_statistics import add_strips, first_shift, repeat
 from .stream import is_large, settle
-from .tiles import column, goes_past, run_of, runs_of, share, strips_of, tiles_of
+from .tiles import column, goes_past, run_of, runs_of, strips_of, tiles_of
 
 
 @driver
 def statistics(workers: Any, x: Any, center: Any, eps: Any, stats: Any) -> None:
     """Rows mean, low, var, rstd of `stats`, (4, G·C)."""
-    channels = stats.shape[1] // x.shape[0]
-    n = x.shape[1] * x.shape[2] // channels
+    channels, width = stats.shape[1] // x.shape[0], x.shape[2]
     for k in range(x.shape[0]):
-        rows, strips = x[k], strips_of(x[k])
-        shift = first_shift(rows, channels, center)
-        for again in range(2):
-            totals = np.empty((strips, 2, shift.size), np.float64)
-            for w in prange(workers):
-                sums = np.empty((2, shift.size), x.dtype)
-                add_strips(rows, strips, workers, w, shift, sums, totals)
-            merge(totals, workers, channels)
-            if again or not (center and move_shift(totals, n, channels, shift)):
-                break
-        finish(totals, shift, n, center, eps, stats, k, channels)
+        strips = strips_of(x[k])
+        shift, board = first_shift(x[k], channels, center), board_for(2, strips)
+        totals = np.empty((strips, 2, width), np.float64)
+        for w in prange(workers):
+            sums = np.empty((2, width), x.dtype)
+            add_strips(
+                x, k, strips, workers, w, center, eps, shift, sums, totals, board, stats, channels
+            )
 
 
 # ----------------------------------------------------------------------------------------- map
 
 
-@kernel
-def spread(rows: Any, channels: Any) -> None:
-    """Repeat what the first channel places of each row hold over the rest of it."""
-    for i in range(rows.shape[0]):
-        for start in range(channels, rows.shape[1], channels):
-            for c in range(channels):
-                rows[i, start + c] = rows[i, c]
-
-
 @maker
-def of_group(parameter: Any, k: Any, channels: Any) -> Any:
-    """The parameters of the statistics of group k, one each."""
-    if parameter.size == channels:
-        return parameter
-    own, at = np.empty(channels, parameter.dtype), k * channels % parameter.size
-    for c in range(channels):
+def of_statistics(parameter: Any, lo: Any, hi: Any) -> Any:
+    """The parameters of statistics lo to hi, one each."""
+    at = lo % parameter.size
+    if at + hi - lo <= parameter.size:
+        return parameter[at : at + hi - lo]
+    own = np.empty(hi - lo, parameter.dtype)
+    for c in range(own.size):
         own[c] = parameter[at]
         at = at + 1 if at + 1 < parameter.size else 0
     return own
@@ -92,21 +82,23 @@ def map_channels(
 
 
 @maker
-def parameters(x: Any, k: Any, mean: Any, low: Any, rstd: Any, gamma: Any, beta: Any) -> Any:
-    """Rows mean, scale, offset of all places of a row of group k."""
-    channels = mean.size // x.shape[0]
-    maps, lo, hi = np.empty((3, x.shape[2]), x.dtype), k * channels, (k + 1) * channels
+def parameters(
+    width: Any, mean: Any, low: Any, rstd: Any, gamma: Any, beta: Any, lo: Any, hi: Any
+) -> Any:
+    """Rows mean, scale, offset of all places of a row of `width`, of statistics lo to hi."""
+    maps = np.empty((3, width), mean.dtype)
     map_channels(
         mean[lo:hi],
         low[lo:hi],
         rstd[lo:hi],
-        of_group(gamma, k, channels),
-        of_group(beta, k, channels),
+        of_statistics(gamma, lo, hi),
+        of_statistics(beta, lo, hi),
         maps[0],
         maps[1],
         maps[2],
     )
-    spread(maps, channels)
+    for row in range(3):
+        repeat(maps[row], hi - lo)
     return maps
 
 
@@ -115,6 +107,13 @@ def write_row(x: Any, y: Any, mean: Any, scale: Any, offset: Any) -> None:
     """y = (x - mean)·scale + offset."""
     for c in range(mean.size):
         y[c] = minus(x[c], mean[c]) * scale[c] + offset[c]
+
+
+@kernel
+def add_to(y: Any, residual: Any) -> None:
+    """y + residual, in place."""
+    for c in range(y.size):
+        y[c] += residual[c]
 
 
 @kernel
@@ -207,6 +206,7 @@ def write_strips(
     strips: Any,
     workers: Any,
     w: Any,
+    board: Any,
     maps: Any,
     residual: Any,
     add: Any,
@@ -214,11 +214,12 @@ def write_strips(
     act: Any,
     slope: Any,
 ) -> None:
-    """The output of the strips of worker w in group k, from their end."""
-    first, last = share(strips, workers, w)
-    for i in range(last - first):
-        t = last - 1 - i
-        write_strip(x[k], t, strips, maps, residual[k], add, y[k], act, slope)
+    """The part of worker w in the output of group k; the last row of the board is for it."""
+    row = board[board.shape[0] - 1]
+    for i in range(strips):
+        t = back(strips, workers, w, i)
+        if claim(row, t):
+            write_strip(x[k], t, strips, maps, residual[k], add, y[k], act, slope)
     settle(is_large(y[k]))
 
 
@@ -238,11 +239,13 @@ def write(
     slope: Any,
 ) -> None:
     """y = act((x - mean)·rstd·gamma + beta + residual)."""
+    channels, width = mean.size // x.shape[0], x.shape[2]
     for k in range(x.shape[0]):
-        strips = strips_of(x[k])
-        maps = parameters(x, k, mean, low, rstd, gamma, beta)
+        strips, lo = strips_of(x[k]), k * channels
+        maps = parameters(width, mean, low, rstd, gamma, beta, lo, lo + channels)
+        board = board_for(1, strips)
         for w in prange(workers):
-            write_strips(x, k, strips, workers, w, maps, residual, add, y, act, slope)
+            write_strips(x, k, strips, workers, w, board, maps, residual, add, y, act, slope)
 
 
 @driver
@@ -269,28 +272,21 @@ def forward(
     rate: Any,
     track: Any,
 ) -> bool:
-    """`statistics` and `write` in one call, the strips of each worker in reverse; if `track`, the
-    estimate as well, and what `move` says of it.
-
-    Their loops stand here again: over `prange` they run in parallel only in a driver itself.
-    """
-    channels = stats.shape[1] // x.shape[0]
-    n = x.shape[1] * x.shape[2] // channels
+    """`statistics` and `write` in one loop; if `track`, the estimate as well, and what `move` says
+    of it."""
+    channels, width = stats.shape[1] // x.shape[0], x.shape[2]
+    mean, low, rstd = stats[0], stats[1], stats[3]
     for k in range(x.shape[0]):
-        rows, strips = x[k], strips_of(x[k])
-        shift = first_shift(rows, channels, center)
-        for again in range(2):
-            totals = np.empty((strips, 2, shift.size), np.float64)
-            for w in prange(workers):
-                sums = np.empty((2, shift.size), x.dtype)
-                add_strips(rows, strips, workers, w, shift, sums, totals)
-            merge(totals, workers, channels)
-            if again or not (center and move_shift(totals, n, channels, shift)):
-                break
-        finish(totals, shift, n, center, eps, stats, k, channels)
-        maps = parameters(x, k, stats[0], stats[1], stats[3], gamma, beta)
+        strips, lo, hi = strips_of(x[k]), k * channels, (k + 1) * channels
+        shift, board = first_shift(x[k], channels, center), board_for(3, strips)
+        totals = np.empty((strips, 2, width), np.float64)
         for w in prange(workers):
-            write_strips(x, k, strips, workers, w, maps, residual, add, y, act, slope)
+            sums = np.empty((2, width), x.dtype)
+            add_strips(
+                x, k, strips, workers, w, center, eps, shift, sums, totals, board, stats, channels
+            )
+            maps = parameters(width, mean, low, rstd, gamma, beta, lo, hi)
+            write_strips(x, k, strips, workers, w, board, maps, residual, add, y, act, slope)
     return track == 0 or move(
         old_mean, old_var, stats[0], stats[2], factor, rate, new_mean, new_var, tracked, counted
     )

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..compiler import driver, kernel, maker, strict, walk
+from ..compiler import driver, kernel, strict, walk
 from ..lanes import filled, load, multiply_add, store, where_positive
 from .arithmetic import RELU, minus, slopes
-from .rows import of_group, parameters, spread
+from .meeting import board_for, claim, forth, tell, wait
+from .rows import of_statistics, parameters
 from .rows_grad_map import gate_row, write_grad_strips
-from .rows_statistics import gather, merge, merge_strips
-from .tiles import RUN, column, share, strips_of, tiles_of
+from .rows_statistics import gather, merge, repeat
+from .tiles import RUN, column, strips_of, tiles_of
 
 
 @strict
@@ -130,43 +131,6 @@ def sum_strip(
         gather(sums, total, lo)
 
 
-@walk
-def sum_strips(
-    g: Any,
-    x: Any,
-    residual: Any,
-    add: Any,
-    k: Any,
-    strips: Any,
-    workers: Any,
-    w: Any,
-    maps: Any,
-    act: Any,
-    slope: Any,
-    kept: Any,
-    scratch: Any,
-    totals: Any,
-) -> None:
-    """The sums of the strips of worker w in group k, merged as far as they are his."""
-    height = x.shape[1]
-    first, last = share(strips, workers, w)
-    for t in range(first, last):
-        lo, hi = height * t // strips, height * (t + 1) // strips
-        sum_strip(
-            g[k, lo:hi],
-            x[k, lo:hi],
-            residual[k, lo:hi],
-            add,
-            maps,
-            act,
-            slope,
-            kept[k, lo:hi],
-            scratch,
-            totals[t],
-        )
-    merge_strips(totals, workers, w)
-
-
 @kernel
 def finish_channels(
     sum_g: Any,
@@ -190,36 +154,58 @@ def finish_channels(
         a[c], b[c], e[c] = slopes(low[c], rstd[c], gamma[c], s0, s1, n, center)
 
 
-@maker
-def finish_grad(
-    totals: Any,
+@walk
+def sum_strips(
+    g: Any,
     x: Any,
+    residual: Any,
+    add: Any,
     k: Any,
+    strips: Any,
+    workers: Any,
+    w: Any,
+    board: Any,
+    maps: Any,
     low: Any,
     rstd: Any,
     gamma: Any,
     center: Any,
+    act: Any,
+    slope: Any,
+    kept: Any,
+    scratch: Any,
+    totals: Any,
     dgamma: Any,
     dbeta: Any,
-) -> Any:
-    """dgamma and dbeta of group k, and the factors of dx."""
-    channels, width = low.size // x.shape[0], x.shape[2]
-    lo, hi = k * channels, (k + 1) * channels
-    terms = np.empty((3, width), x.dtype)
-    finish_channels(
-        totals[0, 0],
-        totals[0, 1],
-        x.shape[1] * width // channels,
-        low[lo:hi],
-        rstd[lo:hi],
-        of_group(gamma, k, channels),
-        center,
-        dgamma[lo:hi],
-        dbeta[lo:hi],
-        terms,
-    )
-    spread(terms, channels)
-    return terms
+    terms: Any,
+) -> None:
+    """The part of worker w in the sums of group k; returns when dgamma, dbeta and the factors of dx
+    are there. `gamma` is the group's own; the first row of the board is for the sums."""
+    height, row, channels = x.shape[1], board[0], gamma.size
+    for i in range(strips):
+        t = forth(strips, workers, w, i)
+        if claim(row, t):
+            lo, hi = height * t // strips, height * (t + 1) // strips
+            gs, xs, rs, hs = g[k, lo:hi], x[k, lo:hi], residual[k, lo:hi], kept[k, lo:hi]
+            sum_strip(gs, xs, rs, add, maps, act, slope, hs, scratch, totals[t])
+            if merge(totals, strips, row, t, channels):
+                n, at, end = height * x.shape[2] // channels, k * channels, (k + 1) * channels
+                finish_channels(
+                    totals[0, 0],
+                    totals[0, 1],
+                    n,
+                    low[at:end],
+                    rstd[at:end],
+                    gamma,
+                    center,
+                    dgamma[at:end],
+                    dbeta[at:end],
+                    terms,
+                )
+                for j in range(3):
+                    repeat(terms[j], channels)
+                tell(row, 1)
+    wait(row)
 
 
 @driver
@@ -243,21 +229,44 @@ def backward(
     slope: Any,
 ) -> None:
     """dx, and dgamma and dbeta of every group; if `add`, h = g·act′(z) as well."""
-    width = x.shape[2]
+    channels, width = mean.size // x.shape[0], x.shape[2]
     for k in range(x.shape[0]):
-        strips = strips_of(x[k])
-        maps = parameters(x, k, mean, low, rstd, gamma, beta)
-        totals = np.empty((strips, 2, width), np.float64)
+        strips, lo, hi = strips_of(x[k]), k * channels, (k + 1) * channels
+        own, board = of_statistics(gamma, lo, hi), board_for(2, strips)
+        maps = parameters(width, mean, low, rstd, gamma, beta, lo, hi)
+        totals, terms = np.empty((strips, 2, width), np.float64), np.empty((3, width), x.dtype)
         for w in prange(workers):
             scratch = np.empty((3, width), x.dtype)
+            row = scratch[0]
             sum_strips(
-                g, x, residual, add, k, strips, workers, w, maps, act, slope, h, scratch, totals
+                g,
+                x,
+                residual,
+                add,
+                k,
+                strips,
+                workers,
+                w,
+                board,
+                maps,
+                low,
+                rstd,
+                own,
+                center,
+                act,
+                slope,
+                h,
+                scratch,
+                totals,
+                dgamma,
+                dbeta,
+                terms,
             )
-        merge(totals, workers, mean.size // x.shape[0])
-        terms = finish_grad(totals, x, k, low, rstd, gamma, center, dgamma, dbeta)
-        for w in prange(workers):
-            row = np.empty(width, x.dtype)
             if add:
-                write_grad_strips(h, x, k, strips, workers, w, maps, terms, 0, slope, row, dx)
+                write_grad_strips(
+                    h, x, k, strips, workers, w, board, maps, terms, 0, slope, row, dx
+                )
             else:
-                write_grad_strips(g, x, k, strips, workers, w, maps, terms, act, slope, row, dx)
+                write_grad_strips(
+                    g, x, k, strips, workers, w, board, maps, terms, act, slope, row, dx
+                )

@@ -7,8 +7,9 @@ from typing import Any
 from ..compiler import kernel, strict, walk
 from ..lanes import filled, load, multiply_add, store, stream, where_positive
 from .arithmetic import RELU, minus
+from .meeting import back, claim
 from .stream import is_large, settle
-from .tiles import column, goes_past, run_of, runs_of, share, tiles_of
+from .tiles import column, goes_past, run_of, runs_of, tiles_of
 
 
 @strict
@@ -96,6 +97,7 @@ def write_grad_strips(
     strips: Any,
     workers: Any,
     w: Any,
+    board: Any,
     maps: Any,
     terms: Any,
     act: Any,
@@ -103,9 +105,10 @@ def write_grad_strips(
     row: Any,
     dx: Any,
 ) -> None:
-    """dx of the strips of worker w in group k, from their end."""
-    first, last = share(strips, workers, w)
-    for i in range(last - first):
-        t = last - 1 - i
-        write_grad_strip(g[k], x[k], t, strips, maps, terms, act, slope, row, dx[k])
+    """The part of worker w in dx of group k; the last row of the board is for it."""
+    line = board[board.shape[0] - 1]
+    for i in range(strips):
+        t = back(strips, workers, w, i)
+        if claim(line, t):
+            write_grad_strip(g[k], x[k], t, strips, maps, terms, act, slope, row, dx[k])
     settle(is_large(dx[k]))

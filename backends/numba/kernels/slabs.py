@@ -17,10 +17,10 @@ from numba import prange
 from ..compiler import driver
 from .bundles import bundle_maps, bundle_of, bundles_of, is_straight, room_for, rows_for
 from .estimate import move
+from .meeting import share
 from .slabs_map import write_bundle
 from .slabs_statistics import bundle_statistics
 from .stream import is_large, settle
-from .tiles import share
 
 
 @driver

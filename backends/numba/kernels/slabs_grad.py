@@ -21,10 +21,11 @@ from .bundles import (
     rows_for,
     spread,
 )
+from .meeting import share
 from .slabs_grad_map import write_grad_bundle
 from .slabs_statistics import fold
 from .stream import SHORT, is_large, settle
-from .tiles import RUN, share
+from .tiles import RUN
 
 
 @kernel

@@ -17,8 +17,7 @@ from ..lanes import (
 from ..memory import LINE
 from .arithmetic import RELU
 from .bundles import piece_of, pieces_of, spread
-from .rows import activate, write_row
-from .rows_statistics import add_to
+from .rows import activate, add_to, write_row
 from .stream import move_out
 
 

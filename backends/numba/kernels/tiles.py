@@ -69,18 +69,6 @@ def goes_past(y: Any) -> bool:
 
 
 @walk
-def share(strips: Any, workers: Any, w: Any) -> Any:
-    """(first, behind the last) of the strips that worker w takes."""
-    return strips * w // workers, strips * (w + 1) // workers
-
-
-@walk
-def worker_of(strips: Any, workers: Any, t: Any) -> Any:
-    """The worker that takes strip t."""
-    return ((t + 1) * workers - 1) // strips
-
-
-@walk
 def run_of(rows: Any, strips: Any, t: Any, i: Any) -> Any:
     """(first, behind the last) row of run i of strip t, counted from its end."""
     lo, hi = rows * t // strips, rows * (t + 1) // strips
