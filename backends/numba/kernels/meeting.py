@@ -11,7 +11,9 @@ others, who wait for that.
 Counters change by atomic operations: a thread sees what others wrote before it sees theirs.
 
 On two cores of an Intel Xeon, forward and backward of (1024, 1024) took 676 µs in two loops and
-take 602 µs in one, those of (8192, 256) 1274 and 1188 µs.
+take 602 µs in one, those of (8192, 256) 1274 and 1188 µs. Loops of a single phase claim their parts
+as well: (64, 64, 32, 32) with three threads on those two cores takes 2.1 ms, and took 2.8 ms with
+fixed shares.
 """
 
 from __future__ import annotations
@@ -115,7 +117,7 @@ def back(parts: Any, workers: Any, w: Any, i: Any) -> Any:
 @walk
 def claim(row: Any, part: Any) -> bool:
     """Whether this thread is the first to ask for a part."""
-    return swap(row, part, 1) == 0
+    return row[part] == 0 and swap(row, part, 1) == 0
 
 
 @walk

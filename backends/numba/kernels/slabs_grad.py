@@ -21,7 +21,7 @@ from .bundles import (
     rows_for,
     spread,
 )
-from .meeting import share
+from .meeting import board_for, claim, forth
 from .slabs_grad_map import write_grad_bundle
 from .slabs_statistics import fold
 from .stream import SHORT, is_large, settle
@@ -252,19 +252,23 @@ def backward(
     gs, xs, rs, out = g.reshape(flat), x.reshape(flat), residual.reshape(flat), dx.reshape(flat)
     hs = h.reshape(flat) if add else out
     straight = is_straight(x, out, hs)
+    bundles = x.shape[0] * count
+    row = board_for(1, bundles)[0]
     for w in prange(workers):
         maps, terms = np.empty((3, wide), x.dtype), np.empty((3, wide), x.dtype)
         totals, rows = np.empty((2, wide), np.float64), rows_for(x, 6)
         buffer = np.empty((2, room_for(x, straight)), x.dtype)
-        first, last = share(x.shape[0] * count, workers, w)
-        for t in range(first, last):
+        for i in range(bundles):
+            t = forth(bundles, workers, w, i)
+            if not claim(row, t):
+                continue
             k, lo = t // count, t % count * wide
-            hi, i = min(lo + wide, x.shape[2]), k * x.shape[2] + lo
+            hi, at = min(lo + wide, x.shape[2]), k * x.shape[2] + lo
             bundle_maps(x, k, lo, hi, mean, low, rstd, gamma, beta, maps)
             add_grad_bundle(gs, xs, rs, add, k, lo, hi, length, maps, act, slope, totals, rows)
             finish_bundle(
                 x.shape[1] * length,
-                i,
+                at,
                 hi - lo,
                 totals,
                 low,

@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("numba", reason="numba is not installed: pip install 'tinygrad_bn[numba]'")
 
-from tinygrad_bn.backends.numba.kernels import meeting, rows, rows_grad
+from tinygrad_bn.backends.numba.kernels import meeting, rows, rows_grad, slabs, slabs_grad
 
 from tests.backends.numba import bits
 
@@ -38,7 +38,14 @@ def test_of_the_others_parts_he_takes_those_that_they_do_last(order, asked):
     assert (order(4, 2, 0), order(4, 2, 1)) == asked
 
 
-@pytest.mark.parametrize("driver", [rows.forward, rows_grad.backward, rows.statistics, rows.write])
+@pytest.mark.parametrize(
+    "driver",
+    [
+        *(rows.forward, rows.statistics, rows.write, rows_grad.backward),
+        *(slabs.forward, slabs.statistics, slabs.write, slabs_grad.backward),
+    ],
+    ids=lambda driver: driver.title,
+)
 def test_one_thread_does_the_work_of_all(driver):
     """Workers that come one after another: the first finds nobody to wait for."""
     for number, _ in enumerate(driver.example_arguments("float32")):
