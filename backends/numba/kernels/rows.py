@@ -81,24 +81,27 @@ def map_channels(
         centre[c], scale[c], offset[c] = affine(mean, low, rstd, gamma, beta, c, c, centre)
 
 
+@walk
+def fill_maps(
+    mean: Any, low: Any, rstd: Any, gamma: Any, beta: Any, lo: Any, hi: Any, maps: Any
+) -> None:
+    """Rows mean, scale, offset of all places of a row, of statistics lo to hi; gamma and beta are
+    their own."""
+    centre, scale, offset = maps[0], maps[1], maps[2]
+    map_channels(mean[lo:hi], low[lo:hi], rstd[lo:hi], gamma, beta, centre, scale, offset)
+    repeat(centre, hi - lo)
+    repeat(scale, hi - lo)
+    repeat(offset, hi - lo)
+
+
 @maker
 def parameters(
     width: Any, mean: Any, low: Any, rstd: Any, gamma: Any, beta: Any, lo: Any, hi: Any
 ) -> Any:
-    """Rows mean, scale, offset of all places of a row of `width`, of statistics lo to hi."""
+    """The same as a new array for rows of `width`; gamma and beta are those of all groups."""
     maps = np.empty((3, width), mean.dtype)
-    map_channels(
-        mean[lo:hi],
-        low[lo:hi],
-        rstd[lo:hi],
-        of_statistics(gamma, lo, hi),
-        of_statistics(beta, lo, hi),
-        maps[0],
-        maps[1],
-        maps[2],
-    )
-    for row in range(3):
-        repeat(maps[row], hi - lo)
+    own_gamma, own_beta = of_statistics(gamma, lo, hi), of_statistics(beta, lo, hi)
+    fill_maps(mean, low, rstd, own_gamma, own_beta, lo, hi, maps)
     return maps
 
 
@@ -280,12 +283,13 @@ def forward(
         strips, lo, hi = strips_of(x[k]), k * channels, (k + 1) * channels
         shift, board = first_shift(x[k], channels, center), board_for(3, strips)
         totals = np.empty((strips, 2, width), np.float64)
+        own_gamma, own_beta = of_statistics(gamma, lo, hi), of_statistics(beta, lo, hi)
         for w in prange(workers):
-            sums = np.empty((2, width), x.dtype)
+            maps = np.empty((3, width), x.dtype)  # until the statistics are there, sums
             add_strips(
-                x, k, strips, workers, w, center, eps, shift, sums, totals, board, stats, channels
+                x, k, strips, workers, w, center, eps, shift, maps, totals, board, stats, channels
             )
-            maps = parameters(width, mean, low, rstd, gamma, beta, lo, hi)
+            fill_maps(mean, low, rstd, own_gamma, own_beta, lo, hi, maps)
             write_strips(x, k, strips, workers, w, board, maps, residual, add, y, act, slope)
     return track == 0 or move(
         old_mean, old_var, stats[0], stats[2], factor, rate, new_mean, new_var, tracked, counted
