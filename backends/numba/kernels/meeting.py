@@ -31,16 +31,29 @@ from ..compiler import COMPILED, maker, walk
 _X86 = platform.machine().lower() in ("x86_64", "amd64")
 
 
+def _place(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+    """Where in memory the place of a row is, its first two arguments."""
+    array = context.make_array(sig.args[0])(context, builder, arguments[0])
+    return cgutils.get_item_pointer(context, builder, sig.args[0], array, [arguments[1]])
+
+
 def _atomic(operation: str) -> Any:
     def typed(typing_context: Any, row: Any, place: Any, value: Any) -> Any:
         def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
-            array = context.make_array(sig.args[0])(context, builder, arguments[0])
-            at = cgutils.get_item_pointer(context, builder, sig.args[0], array, [arguments[1]])
+            at = _place(context, builder, sig, arguments)
             return builder.atomic_rmw(operation, at, arguments[2], "acq_rel")
 
         return types.int64(row, types.intp, types.int64), generate
 
     return intrinsic(typed)
+
+
+@intrinsic
+def _read(typing_context: Any, row: Any, place: Any) -> Any:
+    def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+        return builder.load_atomic(_place(context, builder, sig, arguments), "acquire", 8)
+
+    return types.int64(row, types.intp), generate
 
 
 @intrinsic
@@ -69,14 +82,20 @@ def add(row: Any, place: Any, value: Any) -> Any:
     return old
 
 
+def read(row: Any, place: Any) -> Any:
+    """What is there."""
+    return row[place]
+
+
 def pause() -> None:
     """One thread meets nobody, and waits for nobody."""
 
 
 if COMPILED:  # what stands above is for the interpreter
     swap, add = _atomic("xchg"), _atomic("add")
+    _load: Any = _read
     _hint: Any = _pause
-    pause = _hint
+    read, pause = _load, _hint
 
 
 @maker
@@ -117,7 +136,7 @@ def back(parts: Any, workers: Any, w: Any, i: Any) -> Any:
 @walk
 def claim(row: Any, part: Any) -> bool:
     """Whether this thread is the first to ask for a part."""
-    return row[part] == 0 and swap(row, part, 1) == 0
+    return read(row, part) == 0 and swap(row, part, 1) == 0
 
 
 @walk
@@ -135,8 +154,8 @@ def tell(row: Any, message: Any) -> None:
 @walk
 def wait(row: Any) -> Any:
     """The message of a phase, all of whose parts are claimed."""
-    message = add(row, row.size - 1, 0)
+    message = read(row, row.size - 1)
     while message == 0:
         pause()
-        message = add(row, row.size - 1, 0)
+        message = read(row, row.size - 1)
     return message
