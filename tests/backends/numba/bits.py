@@ -1,5 +1,7 @@
 """Puts drivers through thread counts: the bits of all results must be those of the serial form."""
 
+import itertools
+
 import numpy as np
 from tinygrad_bn.backends.numba import NumbaBackend, compiler, threads
 
@@ -15,9 +17,16 @@ def package_drivers():
     return named
 
 
-def outcome(form, driver, number, dtype):
-    """The bytes of everything that a form returns or changes, for one example of its driver."""
-    arguments = list(driver.example_arguments(dtype))[number]
+def anew(driver, number, dtype, given):
+    """An example's arguments once more: arrays are copied, and made again where `given` holds
+    their addresses."""
+    if hasattr(given, "arrays"):
+        return next(itertools.islice(driver.example_arguments(dtype), number, None))
+    return tuple([a.copy() if isinstance(a, np.ndarray) else a for a in given])
+
+
+def outcome(form, arguments):
+    """The bytes of everything that a form returns or changes."""
     returned = form(*arguments)
     results = returned if isinstance(returned, tuple) else (returned,)
     arrays = [a for a in arguments if isinstance(a, np.ndarray)]
@@ -29,12 +38,12 @@ def outcome(form, driver, number, dtype):
 def differing(driver, dtype):
     """The examples and thread counts for which a driver's bits differ from its serial form's."""
     found = []
-    for number, _ in enumerate(driver.example_arguments(dtype)):
-        expected = outcome(driver.alone, driver, number, dtype)
+    for number, given in enumerate(driver.example_arguments(dtype)):
+        expected = outcome(driver.alone, anew(driver, number, dtype, given))
         for count in COUNTS:
             threads.set_num_threads(count)
-            got = outcome(lambda *a: driver(1 << 40, *a), driver, number, dtype)
-            if got != expected:
+            arguments = anew(driver, number, dtype, given)
+            if outcome(lambda *a: driver(1 << 40, *a), arguments) != expected:
                 found.append((number, count))
     return found
 

@@ -48,7 +48,7 @@ def test_of_the_others_parts_he_takes_those_that_they_do_last(order, asked):
 )
 def test_one_thread_does_the_work_of_all(driver):
     """Workers that come one after another: the first finds nobody to wait for."""
-    for number, _ in enumerate(driver.example_arguments("float32")):
-        alone = bits.outcome(driver.alone, driver, number, "float32")
-        last = bits.outcome(lambda *a: driver.serial(8, *a), driver, number, "float32")
-        assert last == alone
+    for number, given in enumerate(driver.example_arguments("float32")):
+        alone = bits.outcome(driver.alone, bits.anew(driver, number, "float32", given))
+        arguments = bits.anew(driver, number, "float32", given)
+        assert bits.outcome(lambda *a: driver.serial(8, *a), arguments) == alone
