@@ -5,8 +5,9 @@
 its own. None may create an array, which is what `maker` is for, nor return one.
 `driver` makes one that Python calls, as `fn(work, *arguments)`: its source has loops over `prange`,
 and it is compiled serially and, when that is first wanted, in parallel. The two give the same bits
-for any number of threads, so the iterations of a `prange` loop must be independent: no sum over
-them, no `get_thread_id`. What a thread must not do either: call BLAS (`@`, `np.dot`).
+for any number of threads, so the iterations of a `prange` loop must be independent, or meet as
+`kernels.meeting` has it: no sum over them, no `get_thread_id`. What a thread must not do either:
+call BLAS (`@`, `np.dot`).
 
 Every type of argument is a compiled form of its own and costs about a second at its first call.
 Give drivers arrays for which `array.flags.carray` holds (C-contiguous, aligned, writable), numbers

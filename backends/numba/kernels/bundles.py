@@ -16,6 +16,7 @@ import numpy as np
 from ..compiler import kernel, maker, walk
 from ..memory import LINE
 from .arithmetic import affine
+from .meeting import board_for, claim, forth
 from .stream import CHUNK, is_large
 
 STRETCH = 768
@@ -46,6 +47,21 @@ def bundle_of(x: Any) -> Any:
 def bundles_of(x: Any) -> Any:
     """How many bundles a group has."""
     return (x.shape[2] + bundle_of(x) - 1) // bundle_of(x)
+
+
+@maker
+def claims_of(x: Any) -> Any:
+    """For threads to claim bundles: the row of a board."""
+    return board_for(1, x.shape[0] * bundles_of(x))[0]
+
+
+@walk
+def take(x: Any, claims: Any, wide: Any, count: Any, workers: Any, w: Any, i: Any) -> Any:
+    """(group, first, behind the last channel) of the bundle that worker w asks for as his i-th; no
+    channel if another has it. `wide` and `count` are `bundle_of` and `bundles_of` x."""
+    t = forth(x.shape[0] * count, workers, w, i)
+    lo = t % count * wide
+    return t // count, lo, min(lo + wide, x.shape[2]) if claim(claims, t) else lo
 
 
 @kernel

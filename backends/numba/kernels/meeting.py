@@ -37,15 +37,13 @@ def _place(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
     return cgutils.get_item_pointer(context, builder, sig.args[0], array, [arguments[1]])
 
 
-def _atomic(operation: str) -> Any:
-    def typed(typing_context: Any, row: Any, place: Any, value: Any) -> Any:
-        def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
-            at = _place(context, builder, sig, arguments)
-            return builder.atomic_rmw(operation, at, arguments[2], "acq_rel")
+@intrinsic
+def _swap(typing_context: Any, row: Any, place: Any, value: Any) -> Any:
+    def generate(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+        at = _place(context, builder, sig, arguments)
+        return builder.atomic_rmw("xchg", at, arguments[2], "acq_rel")
 
-        return types.int64(row, types.intp, types.int64), generate
-
-    return intrinsic(typed)
+    return types.int64(row, types.intp, types.int64), generate
 
 
 @intrinsic
@@ -75,13 +73,6 @@ def swap(row: Any, place: Any, value: Any) -> Any:
     return old
 
 
-def add(row: Any, place: Any, value: Any) -> Any:
-    """Add a value there; returns what was there before."""
-    old = row[place]
-    row[place] += value
-    return old
-
-
 def read(row: Any, place: Any) -> Any:
     """What is there."""
     return row[place]
@@ -92,10 +83,8 @@ def pause() -> None:
 
 
 if COMPILED:  # what stands above is for the interpreter
-    swap, add = _atomic("xchg"), _atomic("add")
-    _load: Any = _read
-    _hint: Any = _pause
-    read, pause = _load, _hint
+    _atomic: tuple[Any, Any, Any] = _swap, _read, _pause
+    swap, read, pause = _atomic
 
 
 @maker
@@ -142,7 +131,7 @@ def claim(row: Any, part: Any) -> bool:
 @walk
 def is_second(row: Any, part: Any) -> bool:
     """Whether the other half of the pair, of which `part` is the second, was there before."""
-    return add(row, row.size // 2 + part, 1) == 1
+    return swap(row, row.size // 2 + part, 1) == 1
 
 
 @walk

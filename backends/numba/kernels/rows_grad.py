@@ -16,7 +16,7 @@ from .arithmetic import RELU, minus, slopes
 from .meeting import board_for, claim, forth, tell, wait
 from .rows import of_statistics, parameters
 from .rows_grad_map import gate_row, write_grad_strips
-from .rows_statistics import gather, merge, repeat
+from .rows_statistics import DONE, gather, merge, repeat
 from .tiles import RUN, column, strips_of, tiles_of
 
 
@@ -204,7 +204,7 @@ def sum_strips(
                 )
                 for j in range(3):
                     repeat(terms[j], channels)
-                tell(row, 1)
+                tell(row, DONE)
     wait(row)
 
 
@@ -237,7 +237,6 @@ def backward(
         totals, terms = np.empty((strips, 2, width), np.float64), np.empty((3, width), x.dtype)
         for w in prange(workers):
             scratch = np.empty((3, width), x.dtype)
-            row = scratch[0]
             sum_strips(
                 g,
                 x,
@@ -264,9 +263,9 @@ def backward(
             )
             if add:
                 write_grad_strips(
-                    h, x, k, strips, workers, w, board, maps, terms, 0, slope, row, dx
+                    h, x, k, strips, workers, w, board, maps, terms, 0, slope, scratch, dx
                 )
             else:
                 write_grad_strips(
-                    g, x, k, strips, workers, w, board, maps, terms, act, slope, row, dx
+                    g, x, k, strips, workers, w, board, maps, terms, act, slope, scratch, dx
                 )

@@ -102,13 +102,13 @@ def write_grad_strips(
     terms: Any,
     act: Any,
     slope: Any,
-    row: Any,
+    scratch: Any,
     dx: Any,
 ) -> None:
     """The part of worker w in dx of group k; the last row of the board is for it."""
-    line = board[board.shape[0] - 1]
+    row = board[board.shape[0] - 1]
     for i in range(strips):
         t = back(strips, workers, w, i)
-        if claim(line, t):
-            write_grad_strip(g[k], x[k], t, strips, maps, terms, act, slope, row, dx[k])
+        if claim(row, t):
+            write_grad_strip(g[k], x[k], t, strips, maps, terms, act, slope, scratch[0], dx[k])
     settle(is_large(dx[k]))

@@ -15,9 +15,17 @@ import numpy as np
 from numba import prange
 
 from ..compiler import driver
-from .bundles import bundle_maps, bundle_of, bundles_of, is_straight, room_for, rows_for
+from .bundles import (
+    bundle_maps,
+    bundle_of,
+    bundles_of,
+    claims_of,
+    is_straight,
+    room_for,
+    rows_for,
+    take,
+)
 from .estimate import move
-from .meeting import board_for, claim, forth
 from .slabs_map import write_bundle
 from .slabs_statistics import bundle_statistics
 from .stream import is_large, settle
@@ -54,18 +62,15 @@ def forward(
     flat = x.shape[0], x.shape[1], x.shape[2] * x.shape[3]
     xs, rs, out = x.reshape(flat), residual.reshape(flat), y.reshape(flat)
     mean, low, rstd = stats[0], stats[1], stats[3]
-    bundles = x.shape[0] * count
-    row = board_for(1, bundles)[0]
+    claims = claims_of(x)
     for w in prange(workers):
         shifts, totals = np.empty(wide, x.dtype), np.empty((2, wide), np.float64)
         maps, buffer = np.empty((3, wide), x.dtype), np.empty(room_for(x, straight), x.dtype)
         rows = rows_for(x, 3)
-        for i in range(bundles):
-            t = forth(bundles, workers, w, i)
-            if not claim(row, t):
+        for i in range(x.shape[0] * count):
+            k, lo, hi = take(x, claims, wide, count, workers, w, i)
+            if lo == hi:
                 continue
-            k, lo = t // count, t % count * wide
-            hi = min(lo + wide, x.shape[2])
             bundle_statistics(xs, k, lo, hi, length, center, eps, stats, shifts, totals, rows)
             bundle_maps(x, k, lo, hi, mean, low, rstd, gamma, beta, maps)
             write_bundle(
@@ -82,17 +87,14 @@ def statistics(workers: Any, x: Any, center: Any, eps: Any, stats: Any) -> None:
     """Mean, low, var, rstd of every slab: rows of `stats`."""
     wide, count, length = bundle_of(x), bundles_of(x), x.shape[3]
     xs = x.reshape((x.shape[0], x.shape[1], x.shape[2] * length))
-    bundles = x.shape[0] * count
-    row = board_for(1, bundles)[0]
+    claims = claims_of(x)
     for w in prange(workers):
         shifts, totals = np.empty(wide, x.dtype), np.empty((2, wide), np.float64)
         rows = rows_for(x, 3)
-        for i in range(bundles):
-            t = forth(bundles, workers, w, i)
-            if not claim(row, t):
+        for i in range(x.shape[0] * count):
+            k, lo, hi = take(x, claims, wide, count, workers, w, i)
+            if lo == hi:
                 continue
-            k, lo = t // count, t % count * wide
-            hi = min(lo + wide, x.shape[2])
             bundle_statistics(xs, k, lo, hi, length, center, eps, stats, shifts, totals, rows)
 
 
@@ -116,17 +118,14 @@ def write(
     straight = is_straight(x, y, y)
     flat = x.shape[0], x.shape[1], x.shape[2] * x.shape[3]
     xs, rs, out = x.reshape(flat), residual.reshape(flat), y.reshape(flat)
-    bundles = x.shape[0] * count
-    row = board_for(1, bundles)[0]
+    claims = claims_of(x)
     for w in prange(workers):
         maps, buffer = np.empty((3, wide), x.dtype), np.empty(room_for(x, straight), x.dtype)
         rows = rows_for(x, 3)
-        for i in range(bundles):
-            t = forth(bundles, workers, w, i)
-            if not claim(row, t):
+        for i in range(x.shape[0] * count):
+            k, lo, hi = take(x, claims, wide, count, workers, w, i)
+            if lo == hi:
                 continue
-            k, lo = t // count, t % count * wide
-            hi = min(lo + wide, x.shape[2])
             bundle_maps(x, k, lo, hi, mean, low, rstd, gamma, beta, maps)
             write_bundle(
                 xs, k, lo, hi, length, rs, add, out, maps, rows, act, slope, straight, buffer

@@ -16,12 +16,13 @@ from .bundles import (
     bundle_maps,
     bundle_of,
     bundles_of,
+    claims_of,
     is_straight,
     room_for,
     rows_for,
     spread,
+    take,
 )
-from .meeting import board_for, claim, forth
 from .slabs_grad_map import write_grad_bundle
 from .slabs_statistics import fold
 from .stream import SHORT, is_large, settle
@@ -252,23 +253,20 @@ def backward(
     gs, xs, rs, out = g.reshape(flat), x.reshape(flat), residual.reshape(flat), dx.reshape(flat)
     hs = h.reshape(flat) if add else out
     straight = is_straight(x, out, hs)
-    bundles = x.shape[0] * count
-    row = board_for(1, bundles)[0]
+    claims = claims_of(x)
     for w in prange(workers):
         maps, terms = np.empty((3, wide), x.dtype), np.empty((3, wide), x.dtype)
         totals, rows = np.empty((2, wide), np.float64), rows_for(x, 6)
         buffer = np.empty((2, room_for(x, straight)), x.dtype)
-        for i in range(bundles):
-            t = forth(bundles, workers, w, i)
-            if not claim(row, t):
+        for i in range(x.shape[0] * count):
+            k, lo, hi = take(x, claims, wide, count, workers, w, i)
+            if lo == hi:
                 continue
-            k, lo = t // count, t % count * wide
-            hi, at = min(lo + wide, x.shape[2]), k * x.shape[2] + lo
             bundle_maps(x, k, lo, hi, mean, low, rstd, gamma, beta, maps)
             add_grad_bundle(gs, xs, rs, add, k, lo, hi, length, maps, act, slope, totals, rows)
             finish_bundle(
                 x.shape[1] * length,
-                at,
+                k * x.shape[2] + lo,
                 hi - lo,
                 totals,
                 low,
