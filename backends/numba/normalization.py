@@ -217,12 +217,10 @@ class NumbaNormalization(WeightedNormalization):
         mean, low, rstd, gamma, beta = vectors
         seen, cotangent = form.view(x), form.view(g)
         added, h, gates = seen, None, seen
-        if residual is None:
-            dx, out = form.empty(GRADIENT)
-        else:
+        if residual is not None:
             added = form.view(residual)
             h, gates = form.empty(next(form.places))
-            dx, out = form.empty(GRADIENT)
+        dx, out = form.empty(GRADIENT)
         dgamma, dbeta = ndarray(form.kept, form.dtype), ndarray(form.kept, form.dtype)
         of_channels = [mean, low, rstd, dgamma, dbeta]
         if not form.flat:
@@ -273,7 +271,7 @@ class NumbaNormalization(WeightedNormalization):
                 u, v, t, g, x, mean, low, rstd, gamma, beta, weights, count, plan=plan
             )
         dtype, n = form.dtype, form.parameters
-        (dg, dg_seen), (dx, dx_seen) = form.empty(next(form.places)), form.empty(GRADIENT)
+        (dg, dg_seen), (dx, dx_seen) = form.empty(), form.empty()
         dgamma = np.empty(mean.shape, dtype)
         second.second(
             x.size * 2,
