@@ -1,11 +1,22 @@
-"""Statistics from sums about a shift, stored as the columns of an array (4, …)."""
+"""Sums about a shift, and statistics from them, stored as the columns of an array (4, …)."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ..compiler import kernel
-from .arithmetic import centred_statistics, uncentred_statistics
+from .arithmetic import centred_statistics, minus, uncentred_statistics
+
+
+@kernel
+def chunk_sums(x: Any, shift: Any) -> Any:
+    """Σ(x - shift) and Σ(x - shift)² of a chunk."""
+    first = second = x.dtype.type(0)
+    for i in range(x.size):
+        d = minus(x[i], shift)
+        first += d
+        second += d * d
+    return first, second
 
 
 @kernel

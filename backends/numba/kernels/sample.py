@@ -15,7 +15,7 @@ from numba import prange
 
 from ..compiler import driver, exact, kernel
 from .arithmetic import is_far, minus
-from .moments import store_centred, store_uncentred
+from .moments import chunk_sums, store_centred, store_uncentred
 from .stream import CHUNK, SHORT
 
 # A chunk is also what is summed in the dtype of x: a few dozen terms for each lane of a vector.
@@ -28,17 +28,6 @@ def chunk_sum(x: Any) -> Any:
     for i in range(x.size):
         total += x[i]
     return total
-
-
-@kernel
-def chunk_sums(x: Any, shift: Any) -> Any:
-    """Σ(x - shift) and Σ(x - shift)² of a chunk."""
-    first = second = x.dtype.type(0)
-    for i in range(x.size):
-        d = minus(x[i], shift)
-        first += d
-        second += d * d
-    return first, second
 
 
 @kernel

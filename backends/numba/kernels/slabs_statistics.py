@@ -14,28 +14,17 @@ import numpy as np
 from ..compiler import kernel, walk
 from .arithmetic import is_far, minus
 from .bundles import spread
-from .moments import store_centred, store_uncentred
+from .moments import chunk_sums, store_centred, store_uncentred
 from .rows_statistics import add_row
 from .stream import CHUNK, SHORT
 from .tiles import RUN
 
 
 @kernel
-def sums(row: Any, shift: Any) -> Any:
-    """Σ(x - shift) and Σ(x - shift)² of a chunk."""
-    first = second = row.dtype.type(0)
-    for i in range(row.size):
-        d = minus(row[i], shift)
-        first += d
-        second += d * d
-    return first, second
-
-
-@kernel
 def add_run(row: Any, shift: Any, totals: Any, c: Any) -> None:
     """The sums of a run added to column c of `totals`."""
     for i in range(0, row.size, SHORT):
-        a, b = sums(row[i : i + SHORT], shift)
+        a, b = chunk_sums(row[i : i + SHORT], shift)
         totals[0, c] += a
         totals[1, c] += b
 
